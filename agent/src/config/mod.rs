@@ -1,0 +1,163 @@
+//! What an agent is told to do, checked: a [`Config`] exists only if it can be carried out as it stands.
+
+mod check;
+mod raw;
+mod service;
+#[cfg(test)]
+mod tests;
+mod url;
+
+use std::{net::SocketAddr, path::Path, time::Duration};
+
+use http::HeaderValue;
+use proto::wire::ServiceName;
+pub use raw::KEYS_OF_ITS_OWN;
+use rustls_pki_types::CertificateDer;
+use settings::{Findings, Invalid, Limits, Source, Token};
+pub use url::{GatewayUrl, Upstream};
+
+use crate::whitelist::{self, Rule, Whitelist};
+
+/// Where gateways offer the tunnel unless their URL says otherwise.
+pub const PATH: &str = "/reachback/v1";
+
+/// How long a drain may take: five seconds less than Kubernetes gives a pod by default.
+pub const DRAIN_GRACE: Duration = Duration::from_secs(25);
+
+/// How often gateways' names are resolved again: a new replica has a link within half a minute.
+pub const RERESOLVE: Duration = Duration::from_secs(30);
+
+/// How long an upstream may take to accept a connection: it stands beside the agent, and one retransmitted SYN (1 s,
+/// then 2 s) still succeeds.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long an upstream may take to begin its answer: what most proxies grant, so that applications expect no more.
+pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// An agent's checked configuration.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// What the agent calls itself in its hello and in logs. By default the host's name.
+    pub name: String,
+    /// Where to dial; at least one, none twice. Without a token, all are loopback.
+    pub gateways: Vec<GatewayUrl>,
+    /// What the agent proves itself with.
+    pub token: Option<Token>,
+    /// Authorities to trust for `wss://` instead of the built-in web roots; `None` for those.
+    pub ca: Option<Vec<CertificateDer<'static>>>,
+    /// Where `/status` and everything else about the agent can be read; loopback.
+    pub admin: Option<SocketAddr>,
+    /// Where probes and metrics can be read, and nothing else; may be any address.
+    pub health: Option<SocketAddr>,
+    /// What the agent offers, in the order of the file; at least one, none twice.
+    pub services: Vec<Service>,
+    /// How long in-flight requests may take to finish once a shutdown has begun.
+    pub drain_grace: Duration,
+    /// How often gateways' names are resolved again.
+    pub reresolve: Duration,
+    /// The bounds of each link.
+    pub limits: Limits,
+    /// What is permitted but probably not meant, each with its place.
+    pub warnings: Vec<String>,
+}
+
+/// One service: where it is, and what of it may be reached.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Service {
+    /// What gateways call it.
+    pub name: ServiceName,
+    /// The server that answers.
+    pub upstream: Upstream,
+    /// The rules, in the order of the file. None allow nothing.
+    pub allow: Vec<Rule>,
+    /// What the `Host` field of a request to the upstream says.
+    pub host: HostField,
+    /// Whether `Forwarded`, `X-Forwarded-*` and their kin pass. The gateway, if compromised, could forge them.
+    pub trust_forwarded: bool,
+    /// How long the upstream may take to accept a connection.
+    pub connect_timeout: Duration,
+    /// How long the upstream may take from the end of the request to the first byte of its answer.
+    pub response_timeout: Duration,
+    /// How long a body may stand still; `None` for as long as it likes, because event streams do.
+    pub idle_timeout: Option<Duration>,
+}
+
+/// What the `Host` field of a request to an upstream says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostField {
+    /// Always this: the upstream's own authority (`host: upstream`, the default) or a fixed name.
+    Fixed(HeaderValue),
+    /// What the application sent to the facade (`host: preserve`).
+    Preserve,
+}
+
+/// The flags of a first try without a file.
+#[derive(Clone, Debug, Default)]
+pub struct Flags {
+    /// `--gateway URL`, repeated.
+    pub gateways: Vec<String>,
+    /// `--service NAME=URL`, repeated.
+    pub services: Vec<String>,
+    /// `--allow 'NAME: RULE'`, repeated.
+    pub allow: Vec<String>,
+    /// `--token-file PATH`.
+    pub token_file: Option<String>,
+    /// `--name NAME`.
+    pub name: Option<String>,
+}
+
+impl Config {
+    /// Reads and checks a file. Relative paths in it start at its folder.
+    ///
+    /// # Errors
+    /// [`Invalid`] with everything that is wrong, each with its line, column and remedy.
+    pub fn load(path: &Path) -> Result<Self, Invalid> {
+        Self::from_source(&Source::read(path)?)
+    }
+
+    /// Checks a text that is at hand.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn from_source(source: &Source) -> Result<Self, Invalid> {
+        check::check(&settings::yaml::read(source)?, source)
+    }
+
+    /// Checks what flags say.
+    ///
+    /// # Errors
+    /// [`Invalid`] with everything that is wrong, each with its flag and remedy.
+    pub fn from_flags(flags: &Flags) -> Result<Self, Invalid> {
+        let (raw, source) = raw::from_flags(flags)?;
+        check::check(&raw, &source)
+    }
+}
+
+/// Reads and checks only the services of a file, so that its rules can be tried where its secrets are not at hand.
+/// Keys beside `services` must still be known ones.
+///
+/// # Errors
+/// [`Invalid`] with everything that is wrong with the services.
+pub fn load_services(path: &Path) -> Result<Vec<Service>, Invalid> {
+    let source = Source::read(path)?;
+    let raw: raw::RawConfig = settings::yaml::read(&source)?;
+    let mut found = Findings::new(&source);
+    let services = service::check_all(&raw.services, &mut found);
+    found.finish(services).map(|(services, _)| services)
+}
+
+/// The whitelist that these services make.
+#[must_use]
+pub fn whitelist(services: &[Service]) -> Whitelist {
+    Whitelist::new(services.iter().map(|service| {
+        let own = || HeaderValue::from_str(&service.upstream.authority()).expect("an authority is visible ASCII");
+        let host = match &service.host {
+            HostField::Fixed(host) => host.clone(),
+            HostField::Preserve => own(),
+        };
+        let rules = whitelist::Service::new(service.allow.clone(), host);
+        (service.name.clone(), rules.with_trust_forwarded(service.trust_forwarded))
+    }))
+}

@@ -1,0 +1,88 @@
+//! The keys of `agent.yaml` as written, from a file or from flags; nothing is checked yet.
+
+use serde::Deserialize;
+use settings::{
+    At, CommandLine, Entries, Fault, Findings, Invalid, Source, Text, limits::RawLimits, net::RawListener,
+    report::did_you_mean,
+};
+
+use super::Flags;
+
+/// Keys that only an agent's configuration has: they tell one from a gateway's.
+pub const KEYS_OF_ITS_OWN: &[&str] = &["gateways", "token_file", "token_env", "ca_file", "services", "reresolve"];
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawConfig {
+    pub(super) name: Option<Text>,
+    pub(super) gateways: Vec<Text>,
+    pub(super) token_file: Option<Text>,
+    pub(super) token_env: Option<Text>,
+    pub(super) ca_file: Option<Text>,
+    pub(super) admin: Option<At<RawListener>>,
+    pub(super) health: Option<At<RawListener>>,
+    pub(super) services: Entries<RawService>,
+    pub(super) drain_grace: Option<Text>,
+    pub(super) reresolve: Option<Text>,
+    pub(super) limits: RawLimits,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawService {
+    pub(super) upstream: Option<Text>,
+    pub(super) allow: Vec<Text>,
+    pub(super) host: Option<Text>,
+    pub(super) trust_forwarded: Option<Text>,
+    pub(super) connect_timeout: Option<Text>,
+    pub(super) response_timeout: Option<Text>,
+    pub(super) idle_timeout: Option<Text>,
+}
+
+/// The same keys, said by flags.
+pub(super) fn from_flags(flags: &Flags) -> Result<(RawConfig, Source), Invalid> {
+    let mut line = CommandLine::new();
+    let mut all =
+        |flag: &str, values: &[String]| -> Vec<Text> { values.iter().map(|value| line.flag(flag, value)).collect() };
+    let gateways = all("--gateway", &flags.gateways);
+    let services = all("--service", &flags.services);
+    let allow = all("--allow", &flags.allow);
+    let token_file = all("--token-file", flags.token_file.as_slice()).pop();
+    let name = all("--name", flags.name.as_slice()).pop();
+    let source = line.into_source();
+
+    let services = services_and_rules(&services, &allow)
+        .map_err(|(text, fault)| Findings::new(&source).fail(text.place, fault))?;
+    Ok((RawConfig { name, gateways, token_file, services, ..RawConfig::default() }, source))
+}
+
+fn services_and_rules(services: &[Text], allow: &[Text]) -> Result<Entries<RawService>, (Text, Fault)> {
+    let mut entries = Vec::new();
+    for service in services {
+        let (name, upstream) = service.split('=').ok_or_else(|| {
+            let what = format!("`{}` does not say where the service is", service.value);
+            (service.clone(), Fault::new(what, "write --service NAME=URL: --service orders=http://127.0.0.1:3000"))
+        })?;
+        entries.push((name, RawService { upstream: Some(upstream), ..RawService::default() }));
+    }
+    for rule in allow {
+        let (name, rule) = rule.split(':').ok_or_else(|| {
+            let what = format!("`{}` does not say which service the rule is for", rule.value);
+            (rule.clone(), Fault::new(what, "write --allow 'NAME: RULE': --allow 'orders: GET /orders/**'"))
+        })?;
+        let Some((_, service)) = entries.iter_mut().find(|(known, _)| known.value == name.value) else {
+            return Err((name.clone(), unknown_service(&name.value, &entries)));
+        };
+        service.allow.push(rule.trimmed());
+    }
+    Ok(Entries(entries))
+}
+
+fn unknown_service(name: &str, entries: &[(Text, RawService)]) -> Fault {
+    let names: Vec<&str> = entries.iter().map(|(name, _)| name.value.as_str()).collect();
+    let guess = did_you_mean(name, &names).map(|name| format!("did you mean `{name}`? ")).unwrap_or_default();
+    Fault::new(
+        format!("no --service is named `{name}`"),
+        format!("{guess}add --service {name}=URL, or name one that is there"),
+    )
+}

@@ -1,0 +1,106 @@
+//! A service's keys, checked: where it is, what may pass, how long it may take.
+
+use std::{ops::RangeInclusive, time::Duration};
+
+use http::HeaderValue;
+use proto::wire::{ServiceName, limits::SERVICES};
+use settings::{
+    Entries, Fault, Findings, Text,
+    report::did_you_mean,
+    units::{duration_within, switch},
+};
+
+use super::{CONNECT_TIMEOUT, HostField, RESPONSE_TIMEOUT, Service, Upstream, raw::RawService, url};
+use crate::whitelist::{Rule, RuleError};
+
+/// Waits for an upstream: below a millisecond nothing answers, beyond a day nobody listens any more.
+const WAITS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(24 * 3600);
+
+/// Checks all services together.
+pub(super) fn check_all(raw: &Entries<RawService>, found: &mut Findings<'_>) -> Option<Vec<Service>> {
+    if raw.0.is_empty() {
+        let remedy = "add services: { NAME: { upstream: http://127.0.0.1:3000, allow: [ GET /** ] } }";
+        found.fault(None, Fault::new("there is no service: the agent would have nothing to offer", remedy));
+        return None;
+    }
+    if let Some((name, _)) = raw.0.get(SERVICES) {
+        let what = format!("there are more than {SERVICES} services, which is more than one agent can announce");
+        found.fault(name.place, Fault::new(what, "move some of them to a second agent"));
+        return None;
+    }
+    let checked: Vec<_> = raw.0.iter().map(|(name, raw)| check(name, raw, found)).collect();
+    let names = distinct(raw, found);
+    names.and_then(|()| checked.into_iter().collect())
+}
+
+/// YAML has refused a key given twice; flags have not.
+fn distinct(raw: &Entries<RawService>, found: &mut Findings<'_>) -> Option<()> {
+    let taken = |at: usize, name: &Text| raw.0[..at].iter().any(|(earlier, _)| earlier.value == name.value);
+    let again = raw.0.iter().enumerate().find(|(at, (name, _))| taken(*at, name));
+    let Some((_, (name, _))) = again else { return Some(()) };
+    let what = format!("the service `{}` is given a second time", name.value);
+    found.fault(name.place, Fault::new(what, "give each service a name of its own"));
+    None
+}
+
+fn check(name: &Text, raw: &RawService, found: &mut Findings<'_>) -> Option<Service> {
+    let service = found.parsed(name, service_name);
+    let missing = Fault::new(
+        format!("the service `{}` has no upstream", name.value),
+        "add `upstream`, such as upstream: http://127.0.0.1:3000",
+    );
+    let upstream = found.required(raw.upstream.as_ref(), (Some(name.place), missing), url::upstream);
+    let allow = found.each(&raw.allow, rule);
+    if raw.allow.is_empty() {
+        found.warn(
+            name.place,
+            format!("nothing of `{}` is allowed, so every request is denied; add rules under `allow`", name.value),
+        );
+    }
+    let host = host_field(raw.host.as_ref(), upstream.as_ref(), found);
+    let trust_forwarded = found.or(raw.trust_forwarded.as_ref(), false, switch);
+    let wait = || duration_within(WAITS);
+    let connect_timeout = found.or(raw.connect_timeout.as_ref(), CONNECT_TIMEOUT, wait());
+    let response_timeout = found.or(raw.response_timeout.as_ref(), RESPONSE_TIMEOUT, wait());
+    let idle = found.or(raw.idle_timeout.as_ref(), Duration::ZERO, duration_within(Duration::ZERO..=*WAITS.end()));
+    Some(Service {
+        name: service?,
+        upstream: upstream?,
+        allow: allow?.into_iter().map(|rule| rule.value).collect(),
+        host: host?,
+        trust_forwarded: trust_forwarded?,
+        connect_timeout: connect_timeout?,
+        response_timeout: response_timeout?,
+        idle_timeout: idle.map(|idle| Some(idle).filter(|idle| !idle.is_zero()))?,
+    })
+}
+
+fn rule(text: &str) -> Result<Rule, Fault> {
+    // In a [ list ] an unquoted comma ends the item, so that only `GET` is left of `GET,HEAD /orders`.
+    let remedy = if text.contains(' ') {
+        "write METHODS PATH, such as GET,HEAD /orders/{id} or GET /reports/**"
+    } else {
+        "write METHODS PATH; in a [ list ] a rule that holds a comma goes into quotes, as in \"GET,HEAD /orders\""
+    };
+    text.parse().map_err(|error: RuleError| Fault::new(error.message, remedy).at_byte(error.offset))
+}
+
+fn service_name(text: &str) -> Result<ServiceName, Fault> {
+    let remedy = "write lower-case letters, digits, `-` and `_`, in parts separated by dots: orders, jira.acme";
+    ServiceName::new(text).map_err(|_| Fault::new(format!("{text:?} is not a service name"), remedy))
+}
+
+fn host_field(raw: Option<&Text>, upstream: Option<&Upstream>, found: &mut Findings<'_>) -> Option<HostField> {
+    let value = |host: &str| HeaderValue::from_str(host).expect("a host is visible ASCII");
+    let Some(text) = raw.filter(|text| text.value != "upstream") else {
+        return upstream.map(|upstream| HostField::Fixed(value(&upstream.authority())));
+    };
+    if text.value == "preserve" {
+        return Some(HostField::Preserve);
+    }
+    let fixed = found.parsed(text, url::host_and_port)?;
+    if let Some(word) = did_you_mean(&text.value, &["upstream", "preserve"]) {
+        found.warn(text.place, format!("`{}` is taken for a fixed host name; did you mean `{word}`?", text.value));
+    }
+    Some(HostField::Fixed(value(&fixed)))
+}

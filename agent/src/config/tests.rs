@@ -1,0 +1,306 @@
+//! Configurations good and bad, and what is said about the bad ones.
+
+use std::{
+    fs,
+    path::PathBuf,
+    process,
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use settings::Source;
+
+use super::*;
+
+/// A folder with token and CA files, removed at the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("reachback-agent-config-{}-{number}", process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        for (name, text) in [
+            ("warehouse-7.token", "seven-0123456789abcdef\n"),
+            ("short.token", "short\n"),
+            ("ca.pem", &PEM.repeat(2)),
+            ("odd.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
+            ("no.pem", "hello\n"),
+            ("cut.pem", &PEM[..40]),
+        ] {
+            fs::write(folder.join(name), text).unwrap();
+        }
+        Self(folder)
+    }
+
+    fn config(&self, text: &str) -> Result<Config, Invalid> {
+        Config::from_source(&Source::file("agent.yaml", text, &self.0))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A self-signed authority that nobody uses.
+const PEM: &str = "\
+-----BEGIN CERTIFICATE-----\n\
+MIIBijCCAS+gAwIBAgIUd/WrIpT4WmULYKQ+olHdi+tBBmwwCgYIKoZIzj0EAwIw\n\
+GTEXMBUGA1UEAwwOVGVzdCBhdXRob3JpdHkwIBcNMjYxMTIwMTEzNDI2WhgPMjEy\n\
+NjEwMjcxMTM0MjZaMBkxFzAVBgNVBAMMDlRlc3QgYXV0aG9yaXR5MFkwEwYHKoZI\n\
+zj0CAQYIKoZIzj0DAQcDQgAEmg/VQ2gEjas/Bap0BkyvNgD1qjPb5IE4tLzQwJ5A\n\
+JghAtRKTZyRsGmHkdxZakanMeaCTo6weDN6rn/SerY4Tr6NTMFEwHQYDVR0OBBYE\n\
+FGFheaP4OQ5qxIFuAwYolbVuHqWvMB8GA1UdIwQYMBaAFGFheaP4OQ5qxIFuAwYo\n\
+lbVuHqWvMA8GA1UdEwEB/wQFMAMBAf8wCgYIKoZIzj0EAwIDSQAwRgIhAJ7WjxKw\n\
+VN7xkLQLPEb8r+Lj2PewRZrtOf+vwXUfVusFAiEA5dh04DbpHUTxSnA8+GnJpsE/\n\
+30LfUTIP5Ifuns2kcd4=\n\
+-----END CERTIFICATE-----\n\
+";
+
+const OF_THE_ISSUE: &str = r#"# agent.yaml
+name: warehouse-7
+gateways: [ws://127.0.0.1:7100]
+token_file: warehouse-7.token
+admin: { listen: 127.0.0.1:7201 }
+services:
+  orders:
+    upstream: http://127.0.0.1:3000
+    allow: [ "GET /orders", "GET,HEAD /orders/{id}", "POST /orders" ]
+"#;
+
+#[test]
+fn the_file_of_the_issue() {
+    let config = Folder::new().config(OF_THE_ISSUE).unwrap();
+    assert_eq!(config.name, "warehouse-7");
+    assert_eq!(config.gateways[0].to_string(), "ws://127.0.0.1:7100/reachback/v1");
+    assert_eq!(config.token.as_ref().unwrap().expose(), "seven-0123456789abcdef");
+    assert_eq!((config.admin.unwrap().port(), config.health), (7201, None));
+    let [orders] = config.services.as_slice() else { panic!("one service") };
+    assert_eq!((orders.name.as_str(), orders.allow.len()), ("orders", 3));
+    assert_eq!((orders.upstream.host.as_str(), orders.upstream.port), ("127.0.0.1", 3000));
+    assert_eq!(orders.host, HostField::Fixed(HeaderValue::from_static("127.0.0.1:3000")));
+    assert!(!orders.trust_forwarded);
+    assert_eq!((orders.connect_timeout, orders.response_timeout), (CONNECT_TIMEOUT, RESPONSE_TIMEOUT));
+    assert_eq!(orders.idle_timeout, None);
+    assert_eq!((config.drain_grace, config.reresolve), (DRAIN_GRACE, RERESOLVE));
+    assert_eq!((config.limits.streams, config.limits.growth()), (1024, 64 << 20));
+    assert_eq!((config.ca, config.warnings), (None, Vec::new()));
+}
+
+#[test]
+fn every_key() {
+    let text = r#"
+name: a.b
+gateways: [ "wss://GW.example.org", "ws://[::1]:7100/t/v1" ]
+token_file: warehouse-7.token
+ca_file: ca.pem
+admin: { listen: "127.0.0.1:7201" }
+health: { listen: 0.0.0.0:7202 }
+services:
+  b.acme: { upstream: "http://Orders.internal/", host: preserve, trust_forwarded: true }
+  a:
+    upstream: http://[::1]:81
+    allow: [ GET /a ]
+    host: api.internal:8080
+    connect_timeout: 1s
+    response_timeout: 5m
+    idle_timeout: 90s
+drain_grace: 0s
+reresolve: 10s
+limits: { streams_per_link: 10, window: 64KiB, memory_per_link: 1MiB }
+"#;
+    let config = Folder::new().config(text).unwrap();
+    let gateways: Vec<_> = config.gateways.iter().map(ToString::to_string).collect();
+    assert_eq!(gateways, ["wss://gw.example.org:443/reachback/v1", "ws://[::1]:7100/t/v1"]);
+    let authorities: Vec<_> = config.gateways.iter().map(GatewayUrl::authority).collect();
+    assert_eq!(authorities, ["gw.example.org", "[::1]:7100"]);
+    assert_eq!(config.ca.unwrap().len(), 2);
+    let [b, a] = config.services.as_slice() else { panic!("two services, in the order of the file") };
+    assert_eq!((b.upstream.to_string().as_str(), &b.host), ("http://orders.internal:80", &HostField::Preserve));
+    assert_eq!((a.upstream.host.as_str(), a.upstream.authority().as_str()), ("::1", "[::1]:81"));
+    assert_eq!(a.host, HostField::Fixed(HeaderValue::from_static("api.internal:8080")));
+    assert_eq!((a.connect_timeout.as_secs(), a.response_timeout.as_secs()), (1, 300));
+    assert_eq!(a.idle_timeout, Some(Duration::from_secs(90)));
+    assert_eq!((config.limits.window, config.limits.growth()), (65536, 384 * 1024));
+    let [warning] = config.warnings.as_slice() else { panic!("one warning: {:?}", config.warnings) };
+    assert!(warning.starts_with("agent.yaml:9:3: nothing of `b.acme` is allowed"), "{warning}");
+}
+
+/// What each wrong file is told; `§` stands for a good beginning on lines 1 to 3.
+#[test]
+fn wrong_files() {
+    let folder = Folder::new();
+    let check = |text: &str, fragments: &[&str]| {
+        let good = "gateways: [ ws://127.0.0.1:7100 ]\nservices:\n  orders: { upstream: http://127.0.0.1:1, allow: [ GET / ] }\n";
+        let text = text.replace('§', good);
+        let report = folder.config(&text).expect_err(&text).to_string();
+        for fragment in fragments {
+            assert!(report.contains(fragment), "{text}\nlacks {fragment:?}:\n{report}");
+        }
+    };
+    // Keys.
+    check("§gateway: x\n", &["agent.yaml:4:1", "did you mean `gateways`?"]);
+    check("name: x\n", &["there is no gateway to dial", "there is no service"]);
+    check("§token: hunter2hunter2hunter2\n", &["agent.yaml:4:1", "did you mean `token_", "token: …"]);
+    check("§name: a b\n", &["agent.yaml:4:7", "\"a b\" is not a name"]);
+    check("§admin: { listen: 10.0.0.1:7201 }\n", &["agent.yaml:4:18", "must be loopback"]);
+    check(
+        "§admin: { listen: 127.0.0.1:7201 }\nhealth: { listen: 0.0.0.0:7201 }\n",
+        &["agent.yaml:5:19", "0.0.0.0:7201 is taken already: `admin` listens on 127.0.0.1:7201"],
+    );
+    check("§reresolve: 500ms\n", &["agent.yaml:4:12", "write 1s to 1h"]);
+    check("§limits: { requests_per_facade: 1 }\n", &["agent.yaml:4:11", "unknown key"]);
+    check("§limits: { window: 16MiB, memory_per_link: 1GiB }\n", &["agent.yaml:4:43", "need 16GiB"]);
+    // Tokens and authorities.
+    check("§token_file: none.token\n", &["agent.yaml:4:13", "none.token cannot be read"]);
+    check("§token_file: short.token\n", &["agent.yaml:4:13", "only 5 bytes"]);
+    check("§token_file: x\ntoken_env: Y\n", &["agent.yaml:5:12", "given twice"]);
+    check("§ca_file: none.pem\n", &["agent.yaml:4:10", "none.pem cannot be read"]);
+    check("§ca_file: no.pem\n", &["agent.yaml:4:10", "holds no certificate"]);
+    check("§ca_file: odd.pem\n", &["agent.yaml:4:10", "certificate 1 of the CA file", "cannot be an authority"]);
+    check("§ca_file: cut.pem\n", &["agent.yaml:4:10", "cut.pem is damaged"]);
+    // Gateways.
+    let services = "services: { a: { upstream: http://127.0.0.1:1, allow: [ GET / ] } }\n";
+    let gateway = |url: &str, fragments: &[&str]| check(&format!("gateways: [ \"{url}\" ]\n{services}"), fragments);
+    gateway("127.0.0.1:7100", &["agent.yaml:1:13", "not a URL", "ws://HOST:PORT"]);
+    gateway("http://g:7100", &["agent.yaml:1:13", "write ws://g:7100"]);
+    gateway("https://g/p", &["agent.yaml:1:13", "write wss://g/p"]);
+    gateway("ftp://g", &["agent.yaml:1:13", "no scheme"]);
+    gateway("ws://user:secret@g:7100", &["agent.yaml:1:19", "credentials do not belong", "ws://***********@g"]);
+    gateway("ws://g/p#f", &["agent.yaml:1:22", "fragment"]);
+    gateway("ws://g/p?q", &["agent.yaml:1:22", "query"]);
+    gateway("ws://g/p q", &["agent.yaml:1:22", "cannot stand in a path"]);
+    gateway("ws://", &["agent.yaml:1:19", "not a host name"]);
+    gateway("ws://a b:1", &["agent.yaml:1:19", "not a host name"]);
+    gateway("ws://[::1:7100", &["agent.yaml:1:19", "not a host name"]);
+    gateway("ws://[::g]:7100", &["agent.yaml:1:19", "not a host name"]);
+    gateway("ws://g:0", &["agent.yaml:1:20", "not a port"]);
+    gateway("ws://g:65536", &["agent.yaml:1:20", "not a port"]);
+    gateway("ws://g:", &["agent.yaml:1:20", "not a port"]);
+    gateway("ws://g:+1", &["agent.yaml:1:20", "not a port"]);
+    gateway("ws://g:7100", &["agent.yaml:1:13", "there is no token", "token_file"]);
+    check(&format!("gateways: [ 'ws://[::1]', 'ws://[::1]:80/' ]\n{services}"), &["agent.yaml:1:27", "a second time"]);
+    // Services.
+    let service = |keys: &str, fragments: &[&str]| {
+        check(&format!("gateways: [ ws://localhost ]\nservices:\n  a: {{ {keys} }}\n"), fragments);
+    };
+    service("allow: [ GET / ]", &["agent.yaml:3:3", "`a` has no upstream"]);
+    service("url: http://a", &["agent.yaml:3:8", "unknown key `url`", "`upstream`"]);
+    service("upstream: 127.0.0.1:80", &["agent.yaml:3:18", "not a URL"]);
+    service("upstream: https://a", &["agent.yaml:3:18", "https is not supported"]);
+    service("upstream: http://a/api", &["agent.yaml:3:26", "an upstream has no path"]);
+    service("upstream: http://u:p@a", &["agent.yaml:3:25", "credentials", "http://***@a"]);
+    service("upstream: http://a, allow: GET /", &["agent.yaml:3:35", "a list is needed"]);
+    service("upstream: http://a, host: 'a/b'", &["agent.yaml:3:35", "`preserve`"]);
+    service("upstream: http://a, trust_forwarded: 1", &["agent.yaml:3:45", "true or false"]);
+    service("upstream: http://a, connect_timeout: 0s", &["agent.yaml:3:45", "write 1ms to 24h"]);
+    service("upstream: http://a, response_timeout: 0s", &["agent.yaml:3:46", "write 1ms to 24h"]);
+    service("upstream: http://a, idle_timeout: 25h", &["agent.yaml:3:42", "write 0s to 24h"]);
+    // Rules: pointed at to the byte, in every way to write a list.
+    service(
+        "upstream: http://a, allow: [ GET /a, 'get /b' ]",
+        &["agent.yaml:3:46", "did you mean GET?", "METHODS PATH"],
+    );
+    service("upstream: http://a, allow: [ \"GET /a/**/b\" ]", &["agent.yaml:3:45", "only be the last segment"]);
+    service("upstream: http://a, allow: [ GET, HEAD /a ]", &["agent.yaml:3:40", "the path is missing", "into quotes"]);
+    service("upstream: http://a, allow: [ GET /{id} ]", &["agent.yaml:3:42", "into quotes"]);
+    check(
+        "gateways: [ ws://localhost ]\nservices:\n  a:\n    upstream: http://a\n    allow:\n      - GET /{id}\n      - GET /b?c\n",
+        &["agent.yaml:7:15", "the short form is about the path alone", "7 |       - GET /b?c\n  |               ^\n"],
+    );
+    let head = "gateways: [ ws://localhost ]\n";
+    check(
+        &format!("{head}services: {{ A: {{ upstream: http://a }} }}\n"),
+        &["agent.yaml:2:13", "\"A\" is not a service name"],
+    );
+    check(&format!("{head}services: {{ a: {{}}, a: {{}} }}\n"), &["agent.yaml:2:20", "a second time"]);
+    check(&format!("{head}services: [ a ]\n"), &["agent.yaml:2:11", "keys and values are needed"]);
+    let many: String = (0..=1024).map(|n| format!("  s{n}: {{ upstream: http://a }}\n")).collect();
+    check(&format!("{head}services:\n{many}"), &["agent.yaml:1027:3", "more than 1024 services"]);
+}
+
+#[test]
+fn warnings() {
+    let folder = Folder::new();
+    let check = |text: &str, expected: &[&str]| {
+        let good = "services: { orders: { upstream: http://127.0.0.1:1, allow: [ GET / ] } }\n";
+        let config = folder.config(&text.replace('§', good)).unwrap();
+        assert_eq!(config.warnings.len(), expected.len(), "{:?}", config.warnings);
+        for (warning, expected) in config.warnings.iter().zip(expected) {
+            assert!(warning.starts_with(expected), "{warning}");
+        }
+    };
+    check("§gateways: [ ws://localhost ]\n", &["agent.yaml: there is no token"]);
+    let token = "§token_file: warehouse-7.token\n";
+    check(&format!("{token}gateways: [ ws://localhost, wss://g ]\n"), &[]);
+    check(&format!("{token}gateways: [ wss://g, ws://g ]\n"), &["agent.yaml:3:22: the token and all requests travel"]);
+    check(
+        &format!("{token}gateways: [ ws://localhost ]\nca_file: ca.pem\n"),
+        &["agent.yaml:4:10: `ca_file` has no effect"],
+    );
+    let head = "gateways: [ ws://localhost ]\ntoken_file: warehouse-7.token\nservices:\n";
+    check(&format!("{head}  a: {{ upstream: http://a }}\n"), &["agent.yaml:4:3: nothing of `a` is allowed"]);
+    check(
+        &format!("{head}  a: {{ upstream: http://a, allow: [ GET / ], host: preserved }}\n"),
+        &["agent.yaml:4:52: `preserved` is taken for a fixed host name; did you mean `preserve`?"],
+    );
+}
+
+#[test]
+fn flags() {
+    let folder = Folder::new();
+    let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    let good = Flags {
+        gateways: owned(&["ws://127.0.0.1:7100"]),
+        services: owned(&["orders=http://127.0.0.1:3000", "jira.acme=http://localhost:8080"]),
+        allow: owned(&["orders: GET /orders/**", "jira.acme:GET /x", "orders: POST /orders"]),
+        token_file: Some(folder.0.join("warehouse-7.token").display().to_string()),
+        name: Some("w".to_owned()),
+    };
+    let config = Config::from_flags(&good).unwrap();
+    assert_eq!((config.name.as_str(), config.services.len()), ("w", 2));
+    let rules = |service: usize| config.services[service].allow.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!((rules(0), rules(1)), (owned(&["GET /orders/**", "POST /orders"]), owned(&["GET /x"])));
+    assert_eq!(config.warnings, Vec::<String>::new());
+
+    let check = |flags: &Flags, fragments: &[&str]| {
+        let report = Config::from_flags(flags).expect_err("wrong flags").to_string();
+        for fragment in fragments {
+            assert!(report.contains(fragment), "lacks {fragment:?}:\n{report}");
+        }
+    };
+    let service = |service: &str| Flags { services: owned(&[service]), allow: Vec::new(), ..good.clone() };
+    check(&service("orders"), &["| --service orders", "--service NAME=URL"]);
+    check(&service("orders=127.0.0.1"), &["--service orders=127.0.0.1\n |                  ^^^^", "not a URL"]);
+    let twice = owned(&["a=http://a", "a=http://b"]);
+    check(&Flags { services: twice, allow: Vec::new(), ..good.clone() }, &["--service a=http://b", "a second time"]);
+    let allow = |allow: &str| Flags { allow: owned(&[allow]), ..good.clone() };
+    check(&allow("GET /orders"), &["--allow 'GET /orders'", "write --allow 'NAME: RULE'"]);
+    check(
+        &allow("order: GET /orders"),
+        &["--allow 'order: GET /orders'\n |          ^^^^^\n", "did you mean `orders`?"],
+    );
+    check(
+        &allow("orders: GET orders"),
+        &["--allow 'orders: GET orders'\n |                      ^\n", "a path begins with"],
+    );
+    let remote = Flags { gateways: owned(&["ws://g"]), token_file: None, ..good.clone() };
+    check(&remote, &["--gateway ws://g", "there is no token", "add --token-file"]);
+    let open = Config::from_flags(&Flags { token_file: None, ..good.clone() }).unwrap();
+    assert!(open.warnings[0].contains("there is no token"), "{:?}", open.warnings);
+}
+
+#[test]
+fn rules_can_be_tried_without_the_secrets() {
+    let folder = Folder::new();
+    let file = folder.0.join("agent.yaml");
+    fs::write(&file, OF_THE_ISSUE.replace("warehouse-7.token", "none.token")).unwrap();
+    assert!(Config::load(&file).is_err());
+    assert_eq!(load_services(&file).unwrap().len(), 1);
+    fs::write(&file, "services: {}\n").unwrap();
+    assert!(load_services(&file).is_err());
+    assert!(load_services(&folder.0.join("none.yaml")).unwrap_err().to_string().contains("cannot be read"));
+    assert!(load_services(&folder.0).unwrap_err().to_string().contains("cannot be read"));
+}

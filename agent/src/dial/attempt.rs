@@ -1,0 +1,153 @@
+//! One dial of one address: TCP, TLS, upgrade, greeting. It has no policy; the loop around it has nothing else.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::{body::Incoming, client::conn::http1, upgrade::Upgraded};
+use hyper_util::rt::TokioIo;
+use proto::{
+    link::{
+        GreetingError, Link, greet, tune,
+        upgrade::{SUBPROTOCOL, accept_key, is_websocket, request_key},
+    },
+    session::Limits,
+    wire::{AgentHello, GatewayHello},
+};
+use rustls_pki_types::ServerName;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
+use tokio_rustls::TlsConnector;
+
+use super::backoff::Outcome;
+use crate::{config::GatewayUrl, limits::DIAL};
+
+/// What a dial needs besides an address.
+#[derive(Clone)]
+pub(super) struct Dialer {
+    pub(super) url: GatewayUrl,
+    /// The `Authorization` that is shown, marked as sensitive.
+    pub(super) authorization: Option<HeaderValue>,
+    pub(super) tls: Arc<rustls::ClientConfig>,
+    pub(super) hello: AgentHello,
+    pub(super) limits: Limits,
+}
+
+pub(super) type GatewayLink = Link<TokioIo<Upgraded>>;
+
+/// Why a dial made no link.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum DialError {
+    #[error("cannot connect: {0}")]
+    Connect(io::Error),
+    #[error("the TLS handshake failed: {0}")]
+    Tls(io::Error),
+    #[error("the gateway answered {status}{}{detail}", if detail.is_empty() { "" } else { ": " })]
+    Refused { status: StatusCode, detail: String, retry_after: Option<Duration> },
+    #[error("the upgrade failed: {0}")]
+    Upgrade(String),
+    #[error(transparent)]
+    Greeting(#[from] GreetingError),
+    #[error("no hello within {} s", DIAL.as_secs())]
+    TimedOut,
+}
+
+impl DialError {
+    /// What it means for the next dial.
+    pub(super) fn outcome(&self) -> Outcome {
+        match self {
+            Self::Connect(error) if error.kind() == io::ErrorKind::ConnectionRefused => Outcome::NobodyListens,
+            Self::Refused { status: StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, retry_after, .. } => {
+                Outcome::Rejected(*retry_after)
+            }
+            Self::Refused { retry_after: Some(after), .. } => Outcome::Rejected(Some(*after)),
+            Self::Greeting(GreetingError::Rejected(reject)) => Outcome::Rejected(Some(reject.retry_after)),
+            _ => Outcome::Failed,
+        }
+    }
+}
+
+impl Dialer {
+    /// Dials once.
+    pub(super) async fn dial(&self, address: SocketAddr) -> Result<(GatewayLink, GatewayHello), DialError> {
+        tokio::time::timeout(DIAL, self.connect(address)).await.unwrap_or(Err(DialError::TimedOut))
+    }
+
+    async fn connect(&self, address: SocketAddr) -> Result<(GatewayLink, GatewayHello), DialError> {
+        let stream = TcpStream::connect(address).await.map_err(DialError::Connect)?;
+        tune(&stream).map_err(DialError::Connect)?;
+        if !self.url.tls {
+            return self.open(stream).await;
+        }
+        let name =
+            ServerName::try_from(self.url.host.clone()).map_err(|error| DialError::Upgrade(error.to_string()))?;
+        let stream = TlsConnector::from(self.tls.clone()).connect(name, stream).await.map_err(DialError::Tls)?;
+        self.open(stream).await
+    }
+
+    async fn open<S>(&self, stream: S) -> Result<(GatewayLink, GatewayHello), DialError>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let upgraded = self.upgrade(stream).await?;
+        Ok(greet(TokioIo::new(upgraded), self.hello.clone(), self.limits).await?)
+    }
+
+    async fn upgrade<S>(&self, stream: S) -> Result<Upgraded, DialError>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let failed = |error: hyper::Error| DialError::Upgrade(error.to_string());
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
+        // It ends with the upgrade, or with the connection.
+        tokio::spawn(connection.with_upgrades());
+        let key = request_key();
+        let response = sender.send_request(self.request(&key)?).await.map_err(failed)?;
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            return Err(refused(response).await);
+        }
+        check(response.headers(), &key)?;
+        hyper::upgrade::on(response).await.map_err(failed)
+    }
+
+    fn request(&self, key: &str) -> Result<Request<Empty<Bytes>>, DialError> {
+        let mut request = Request::get(&self.url.path)
+            .header(header::HOST, self.url.authority())
+            .header(header::CONNECTION, "upgrade")
+            .header(header::UPGRADE, "websocket")
+            .header(header::SEC_WEBSOCKET_VERSION, "13")
+            .header(header::SEC_WEBSOCKET_KEY, key)
+            .header(header::SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL);
+        if let Some(authorization) = &self.authorization {
+            request = request.header(header::AUTHORIZATION, authorization);
+        }
+        request.body(Empty::new()).map_err(|error| DialError::Upgrade(error.to_string()))
+    }
+}
+
+/// RFC 6455 §4.1.
+fn check(headers: &HeaderMap, key: &str) -> Result<(), DialError> {
+    let is = |name, expected: &str| headers.get(name).is_some_and(|value| value == expected);
+    if is_websocket(headers)
+        && is(header::SEC_WEBSOCKET_ACCEPT, &accept_key(key.as_bytes()))
+        && is(header::SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL)
+    {
+        return Ok(());
+    }
+    Err(DialError::Upgrade("the answer to the upgrade is not that of a Reachback gateway".to_owned()))
+}
+
+/// The first words of the refusal, for the log; a refusal may come from any proxy on the way.
+async fn refused(response: Response<Incoming>) -> DialError {
+    const DETAIL: usize = 200;
+    let status = response.status();
+    let seconds = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    let retry_after = seconds.map(Duration::from_secs);
+    let body = Limited::new(response.into_body(), 16 * 1024).collect().await;
+    let text = body.map(|body| String::from_utf8_lossy(&body.to_bytes()).into_owned()).unwrap_or_default();
+    let detail = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(DETAIL).collect::<String>();
+    DialError::Refused { status, detail: detail.trim().to_owned(), retry_after }
+}

@@ -1,0 +1,200 @@
+//! Keeps a link to every gateway: each configured URL, and each address that its name resolves to.
+//!
+//! Two loops, nested by task: one for each URL resolves its name and sees to its addresses; one for each address dials,
+//! runs the link, waits, and dials again, for ever.
+
+mod attempt;
+mod backoff;
+pub(crate) mod tls;
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use http::HeaderValue;
+use proto::{
+    link::{LinkEnd, Notice},
+    session,
+    wire::AgentHello,
+};
+use tokio::{sync::Notify, time::timeout};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{Instrument, debug, info, info_span, warn};
+
+use self::{
+    attempt::{Dialer, GatewayLink},
+    backoff::{Backoff, Outcome},
+};
+use crate::{
+    config::{Config, GatewayUrl},
+    limits::{ADDRESSES, DIAL, LASTED},
+    links::{Links, Up},
+    serve::Server,
+};
+
+/// What every dialling task shares.
+#[derive(Clone)]
+pub(crate) struct Dialling {
+    pub(crate) server: Arc<Server>,
+    pub(crate) links: Arc<Links>,
+    pub(crate) tls: Arc<rustls::ClientConfig>,
+    pub(crate) reresolve: Duration,
+    /// Ends the dialling, but no link.
+    pub(crate) stop: CancellationToken,
+    /// Holds a task for each gateway and each address, and with it each link.
+    pub(crate) tasks: TaskTracker,
+}
+
+impl Dialling {
+    /// Begins to keep links to every gateway of the configuration.
+    pub(crate) fn start(&self, config: &Config, hello: &AgentHello) {
+        let authorization = config.token.as_ref().map(|token| {
+            let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose()))
+                .expect("a token is visible ASCII: the configuration has checked that");
+            value.set_sensitive(true);
+            value
+        });
+        let limits = session::Limits {
+            streams: config.limits.streams,
+            window: config.limits.window,
+            growth: config.limits.growth(),
+            ..session::Limits::default()
+        };
+        for url in &config.gateways {
+            let dialer = Dialer {
+                url: url.clone(),
+                authorization: authorization.clone(),
+                tls: self.tls.clone(),
+                hello: hello.clone(),
+                limits,
+            };
+            self.links.expect(url);
+            self.tasks.spawn(self.clone().keep_gateway(dialer));
+        }
+    }
+
+    /// The loop of one URL: every address that its name resolves to has a task that keeps a link to it.
+    async fn keep_gateway(self, dialer: Dialer) {
+        let dialer = Arc::new(dialer);
+        let trouble = Arc::new(Notify::new());
+        let mut keepers: HashMap<SocketAddr, CancellationToken> = HashMap::new();
+        let mut backoff = Backoff::default();
+        while !self.stop.is_cancelled() {
+            let wait = match resolve(&dialer.url).await {
+                Ok(addresses) => {
+                    backoff = Backoff::default();
+                    self.adjust(&dialer, &trouble, &mut keepers, &addresses);
+                    self.reresolve
+                }
+                Err(error) => {
+                    warn!(gateway = %dialer.url, error, "cannot resolve the gateway's name");
+                    backoff.next(Outcome::Failed, random()).max(Duration::from_millis(100))
+                }
+            };
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                // A link or a dial failed: perhaps the name has moved. Not more often than the shortest redial.
+                () = async { trouble.notified().await; tokio::time::sleep(Duration::from_millis(250)).await } => {}
+                () = self.stop.cancelled() => {}
+            }
+        }
+        keepers.values().for_each(CancellationToken::cancel);
+    }
+
+    /// Starts a task for each new address, and tells those of vanished ones not to dial again.
+    fn adjust(
+        &self,
+        dialer: &Arc<Dialer>,
+        trouble: &Arc<Notify>,
+        keepers: &mut HashMap<SocketAddr, CancellationToken>,
+        addresses: &[SocketAddr],
+    ) {
+        keepers.retain(|address, stop| {
+            let stays = addresses.contains(address);
+            if !stays {
+                info!(gateway = %dialer.url, %address, "the gateway's name resolves to this address no more");
+                stop.cancel();
+            }
+            stays
+        });
+        for address in addresses {
+            keepers.entry(*address).or_insert_with(|| {
+                let stop = self.stop.child_token();
+                let span = info_span!("link", gateway = %dialer.url, %address);
+                let keeper = self.clone().keep_address(dialer.clone(), *address, trouble.clone(), stop.clone());
+                self.tasks.spawn(keeper.instrument(span));
+                stop
+            });
+        }
+    }
+
+    /// The loop of one address.
+    async fn keep_address(
+        self,
+        dialer: Arc<Dialer>,
+        address: SocketAddr,
+        trouble: Arc<Notify>,
+        stop: CancellationToken,
+    ) {
+        let mut backoff = Backoff::default();
+        while !stop.is_cancelled() {
+            let Some(dialled) = stop.run_until_cancelled(dialer.dial(address)).await else { return };
+            let outcome = match dialled {
+                Ok((link, gateway)) => {
+                    info!(name = gateway.gateway, "link up");
+                    let started = Instant::now();
+                    let end = self.run_link(link, &dialer.url, address).await;
+                    info!(%end, lasted_s = started.elapsed().as_secs(), "link down");
+                    if started.elapsed() >= LASTED { Outcome::Lasted } else { Outcome::Failed }
+                }
+                Err(error) => {
+                    warn!(%error, "dial failed");
+                    self.links.failed(&dialer.url, address, &error.to_string());
+                    error.outcome()
+                }
+            };
+            trouble.notify_one();
+            let wait = backoff.next(outcome, random());
+            debug!(wait_ms = wait.as_millis(), "waiting before the next dial");
+            // Whether time passed or the end came, the loop's condition decides.
+            let _ = timeout(wait, stop.cancelled()).await;
+        }
+    }
+
+    async fn run_link(&self, link: GatewayLink, url: &GatewayUrl, address: SocketAddr) -> LinkEnd {
+        let connection = link.connection();
+        if self.stop.is_cancelled() {
+            connection.drain("the agent shuts down");
+        }
+        let up = Up { gateway: url.to_string(), address, since: Instant::now(), connection };
+        let _registered = self.links.add(url, up);
+        let server = &self.server;
+        link.run(|notice| match notice {
+            Notice::Request(incoming) => {
+                tokio::spawn(server.clone().serve(incoming));
+            }
+            Notice::GoAway => info!("the gateway is draining"),
+            Notice::Services(_) => unreachable!("a gateway announces nothing"),
+        })
+        .await
+    }
+}
+
+/// Every address of a gateway, at most [`ADDRESSES`].
+async fn resolve(url: &GatewayUrl) -> Result<Vec<SocketAddr>, String> {
+    if let Ok(ip) = url.host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(ip, url.port)]);
+    }
+    let found = timeout(DIAL, tokio::net::lookup_host((url.host.as_str(), url.port))).await;
+    let addresses: Vec<SocketAddr> =
+        found.map_err(|_| "timed out".to_owned())?.map_err(|error| error.to_string())?.take(ADDRESSES).collect();
+    if addresses.is_empty() { Err("the name has no addresses".to_owned()) } else { Ok(addresses) }
+}
+
+fn random() -> u64 {
+    // Without randomness every wait is the longest: late, but never too often.
+    getrandom::u64().unwrap_or(u64::MAX)
+}

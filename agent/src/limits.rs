@@ -1,0 +1,43 @@
+//! Every bound of the agent that is not a setting, with its reason.
+
+use std::time::Duration;
+
+/// From the first packet of a dial to the gateway's hello: TCP, TLS, upgrade and greeting.
+pub(crate) const DIAL: Duration = Duration::from_secs(10);
+
+/// A link that lived as long was a good one: whatever ended it, the gateway is probably back at once.
+pub(crate) const LASTED: Duration = Duration::from_secs(5);
+
+/// The first redial after such a link falls anywhere within this, so that many agents do not come all at once.
+pub(crate) const FIRST_REDIAL: Duration = Duration::from_millis(250);
+
+/// The range of the second; it doubles from dial to dial …
+pub(crate) const REDIAL: Duration = Duration::from_millis(500);
+
+/// … up to this …
+pub(crate) const LONGEST_REDIAL: Duration = Duration::from_secs(30);
+
+/// … or, while the gateway's host answers that nobody listens, to this: such a dial costs both sides one packet, and a
+/// gateway that restarts has its agents back within a second or two.
+pub(crate) const LONGEST_REDIAL_REFUSED: Duration = Duration::from_millis(1500);
+
+/// What an agent waits after a gateway said no (401, 403, or a reject that names no time).
+pub(crate) const HOLD_OFF: Duration = Duration::from_secs(60);
+
+/// The longest hold-off that a gateway can impose.
+pub(crate) const LONGEST_HOLD_OFF: Duration = Duration::from_secs(3600);
+
+/// How long an idle connection to an upstream is kept: less than the 75 s and 60 s after which common servers close.
+pub(crate) const IDLE_UPSTREAM: Duration = Duration::from_secs(45);
+
+/// Idle connections kept for one upstream: as many as one link's streams may need at once.
+pub(crate) const IDLE_UPSTREAMS: usize = 1024;
+
+/// Most addresses of one gateway name that are dialled.
+pub(crate) const ADDRESSES: usize = 64;
+
+/// How often idle connections to upstreams are looked through.
+pub(crate) const SWEEP: Duration = Duration::from_secs(15);
+
+/// How long a listener rests when it cannot accept: at once again would spin.
+pub(crate) const ACCEPT_REST: Duration = Duration::from_millis(100);

@@ -1,0 +1,181 @@
+//! The agent about itself: probes on `health`, and everything on the loopback `admin` listener. Read-only: the agent
+//! takes no work from any listener.
+
+use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Instant};
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde::Serialize;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use crate::links::Links;
+
+/// What there is to tell.
+pub(crate) struct Status {
+    pub(crate) name: String,
+    pub(crate) instance: String,
+    pub(crate) started: Instant,
+    pub(crate) links: Arc<Links>,
+    pub(crate) services: Vec<ServiceStatus>,
+    pub(crate) draining: CancellationToken,
+}
+
+/// A service, as `/status` tells it.
+#[derive(Clone, Serialize)]
+pub(crate) struct ServiceStatus {
+    pub(crate) name: String,
+    pub(crate) upstream: String,
+    pub(crate) rules: usize,
+}
+
+/// Which of the routes a listener offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Offer {
+    /// Probes only.
+    Health,
+    /// Probes and `/status`.
+    Admin,
+}
+
+/// Serves until the process ends.
+pub(crate) async fn serve(listener: TcpListener, status: Arc<Status>, offer: Offer) {
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(crate::limits::ACCEPT_REST).await;
+            continue;
+        };
+        let status = status.clone();
+        tokio::spawn(async move {
+            let service = service_fn(|request| std::future::ready(Ok::<_, Infallible>(status.answer(&request, offer))));
+            let connection =
+                http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service);
+            if let Err(error) = connection.await {
+                debug!(%error, "a probe's connection ended early");
+            }
+        });
+    }
+}
+
+/// Binds a listener that may not be configured.
+pub(crate) async fn bind(address: Option<SocketAddr>) -> io::Result<Option<TcpListener>> {
+    match address {
+        Some(address) => TcpListener::bind(address).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+#[derive(Serialize)]
+struct Readiness {
+    ready: bool,
+    reasons: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Complete<'a> {
+    agent: &'a str,
+    instance: &'a str,
+    version: &'static str,
+    uptime_s: u64,
+    draining: bool,
+    gateways: Vec<GatewayStatus>,
+    links: Vec<LinkStatus>,
+    services: &'a [ServiceStatus],
+    streams: usize,
+}
+
+#[derive(Serialize)]
+struct GatewayStatus {
+    url: String,
+    links: usize,
+    last_error: Option<String>,
+}
+
+#[derive(Serialize)]
+struct LinkStatus {
+    gateway: String,
+    address: String,
+    uptime_s: u64,
+    rtt_us: Option<u128>,
+    streams: usize,
+}
+
+impl Status {
+    fn answer(&self, request: &Request<Incoming>, offer: Offer) -> Response<Full<Bytes>> {
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return text(StatusCode::METHOD_NOT_ALLOWED, "this listener is read-only\n");
+        }
+        match (request.uri().path(), offer) {
+            ("/livez", _) => text(StatusCode::OK, "ok\n"),
+            ("/readyz", _) => {
+                let reasons = self.not_ready();
+                let ready = reasons.is_empty();
+                let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+                json(status, &Readiness { ready, reasons })
+            }
+            ("/status", Offer::Admin) => json(StatusCode::OK, &self.complete()),
+            _ => text(StatusCode::NOT_FOUND, "not found\n"),
+        }
+    }
+
+    /// Why the agent is of no use at the moment: it is, as soon as one gateway can reach it.
+    fn not_ready(&self) -> Vec<String> {
+        let mut reasons = Vec::new();
+        if self.draining.is_cancelled() {
+            reasons.push("draining".to_owned());
+        }
+        let gateways = self.links.gateways();
+        if gateways.values().all(|gateway| gateway.links == 0) {
+            let why = |(url, gateway): (&String, &crate::links::Gateway)| {
+                format!("no link to {url}: {}", gateway.last_error.as_deref().unwrap_or("not dialled yet"))
+            };
+            reasons.extend(gateways.iter().map(why));
+        }
+        reasons
+    }
+
+    fn complete(&self) -> Complete<'_> {
+        let link = |up: crate::links::Up| LinkStatus {
+            gateway: up.gateway,
+            address: up.address.to_string(),
+            uptime_s: up.since.elapsed().as_secs(),
+            rtt_us: up.connection.rtt().map(|rtt| rtt.as_micros()),
+            streams: up.connection.streams(),
+        };
+        let links: Vec<LinkStatus> = self.links.up().into_iter().map(link).collect();
+        let gateways = self.links.gateways().into_iter();
+        Complete {
+            agent: &self.name,
+            instance: &self.instance,
+            version: env!("CARGO_PKG_VERSION"),
+            uptime_s: self.started.elapsed().as_secs(),
+            draining: self.draining.is_cancelled(),
+            gateways: gateways
+                .map(|(url, gateway)| GatewayStatus { url, links: gateway.links, last_error: gateway.last_error })
+                .collect(),
+            streams: links.iter().map(|link| link.streams).sum(),
+            links,
+            services: &self.services,
+        }
+    }
+}
+
+fn text(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
+    answer(status, "text/plain; charset=utf-8", Bytes::from_static(text.as_bytes()))
+}
+
+fn json(status: StatusCode, value: &impl Serialize) -> Response<Full<Bytes>> {
+    let body = serde_json::to_vec(value).expect("plain data always serialises");
+    answer(status, "application/json", body.into())
+}
+
+fn answer(status: StatusCode, content_type: &'static str, body: Bytes) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}

@@ -1,0 +1,65 @@
+//! One request from the gateway: judged, replayed, answered. A task each.
+
+use std::{collections::HashMap, sync::Arc, time::Instant};
+
+use proto::{
+    link::Incoming,
+    wire::{Failure, FailureCode, ServiceName},
+};
+use tracing::{debug, warn};
+
+use crate::{
+    config,
+    upstream::Upstream,
+    whitelist::{self, Whitelist},
+};
+
+/// What the agent offers.
+pub(crate) struct Server {
+    whitelist: Whitelist,
+    upstreams: HashMap<ServiceName, Upstream>,
+}
+
+impl Server {
+    pub(crate) fn new(services: &[config::Service]) -> Self {
+        let rules = services.iter().map(|service| (service.name.clone(), rules(service)));
+        let upstream = |service: &config::Service| (service.name.clone(), Upstream::new(service.clone()));
+        Self { whitelist: Whitelist::new(rules), upstreams: services.iter().map(upstream).collect() }
+    }
+
+    /// Closes connections to upstreams that have lain idle for too long.
+    pub(crate) fn sweep(&self) {
+        self.upstreams.values().for_each(Upstream::sweep);
+    }
+
+    /// Answers one request.
+    pub(crate) async fn serve(self: Arc<Self>, incoming: Incoming) {
+        let Incoming { head, body, responder } = incoming;
+        let admitted = match self.whitelist.admit(&head) {
+            Ok(admitted) => admitted,
+            Err(denied) => {
+                // The target is a stranger's text: its bytes are escaped, and it is cut.
+                let target = head.target.get(..200).unwrap_or(&head.target).escape_ascii();
+                let (request_id, service, method) = (&head.request_id, &head.service, &head.method);
+                warn!(%request_id, %service, %method, %target, reason = %denied, "denied");
+                return responder.fail(Failure::new(denied.code, format!("the whitelist refuses: {denied}")));
+            }
+        };
+        let Some(upstream) = self.upstreams.get(&head.service) else {
+            return responder.fail(Failure::new(FailureCode::Internal, "an admitted service has no upstream"));
+        };
+        let (rule, started) = (admitted.rule(), Instant::now());
+        let outcome = upstream.replay(admitted, body, responder).await;
+        let elapsed_us = started.elapsed().as_micros();
+        debug!(request_id = %head.request_id, service = %head.service, rule, %outcome, elapsed_us, "replayed");
+    }
+}
+
+fn rules(service: &config::Service) -> whitelist::Service {
+    let rules = service.allow.clone();
+    let host = match &service.host {
+        config::HostField::Fixed(host) => host.clone(),
+        config::HostField::Preserve => http::HeaderValue::from_static("preserve"),
+    };
+    whitelist::Service::new(rules, host).with_trust_forwarded(service.trust_forwarded)
+}

@@ -1,0 +1,84 @@
+//! One connection to an upstream, driven by the task of the request that uses it: nothing is spawned, and nothing
+//! happens on it that nobody waits for.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use http::{Request, Response};
+use hyper::{
+    body::Incoming,
+    client::conn::http1::{self, Connection, SendRequest},
+};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use super::upload::Upload;
+
+/// A connection and the right to send on it.
+pub(super) struct Conversation {
+    sender: SendRequest<Upload>,
+    /// `None` once it has ended.
+    connection: Option<Connection<TokioIo<TcpStream>, Upload>>,
+}
+
+/// A request that brought no answer.
+pub(super) struct SendError {
+    pub(super) error: hyper::Error,
+    /// The request, if no byte of it was sent.
+    pub(super) unsent: Option<Request<Upload>>,
+}
+
+/// What waits for the answer's head.
+pub(super) type Answer = Pin<Box<dyn Future<Output = Result<Response<Incoming>, SendError>> + Send>>;
+
+impl Conversation {
+    pub(super) async fn new(stream: TcpStream) -> Result<Self, hyper::Error> {
+        let (sender, connection) =
+            http1::Builder::new().max_headers(MAX_HEADERS).handshake(TokioIo::new(stream)).await?;
+        Ok(Self { sender, connection: Some(connection) })
+    }
+
+    /// Hands a request over. Nothing is sent until the conversation is driven.
+    pub(super) fn send(&mut self, request: Request<Upload>) -> Answer {
+        let answer = self.sender.try_send_request(request);
+        Box::pin(async move {
+            answer.await.map_err(|mut error| {
+                let unsent = error.take_message();
+                SendError { error: error.into_error(), unsent }
+            })
+        })
+    }
+
+    /// Moves bytes as far as they go.
+    pub(super) fn drive(&mut self, cx: &mut Context<'_>) {
+        if let Some(connection) = &mut self.connection
+            && let Poll::Ready(ended) = Pin::new(connection).poll(cx)
+        {
+            // Whoever waits for an answer or a body gets the error from there.
+            if let Err(error) = ended {
+                tracing::debug!(%error, "a connection to an upstream ended early");
+            }
+            self.connection = None;
+        }
+    }
+
+    /// Drives as far as it goes without waiting.
+    pub(super) async fn look(&mut self) {
+        poll_fn(|cx| {
+            self.drive(cx);
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    /// Whether another request could be sent, as far as can be known.
+    pub(super) fn is_ready(&self) -> bool {
+        self.connection.is_some() && self.sender.is_ready()
+    }
+}
+
+/// Header lines of an answer: as many as the wire takes.
+const MAX_HEADERS: usize = proto::wire::limits::HEADER_LINES;

@@ -1,0 +1,272 @@
+//! The replay: an admitted request becomes a plain HTTP call to the configured upstream, and its answer a response.
+//!
+//! Only an [`Admitted`] gets here. No redirects, no proxy variables, no cookies, no decompression, no hidden retries.
+
+mod conversation;
+mod download;
+mod pool;
+mod upload;
+
+use std::{
+    fmt,
+    future::{Future, poll_fn},
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use http::{HeaderValue, Request, Response, StatusCode, Uri, header};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use proto::{
+    hop::remove_hop_by_hop,
+    link::{Body, BodyError, Responder},
+    wire::{Failure, FailureCode, ResponseHead, limits},
+};
+use tokio::{net::TcpStream, time::Sleep};
+
+use self::{
+    conversation::{Answer, Conversation, SendError},
+    download::download,
+    pool::Pool,
+    upload::{Activity, Upload},
+};
+use crate::{
+    config,
+    whitelist::{Admitted, Parts},
+};
+
+/// One service's server, and the idle connections to it.
+pub(crate) struct Upstream {
+    settings: config::Service,
+    pool: Pool,
+}
+
+/// How a replay ended, for the log.
+#[derive(Debug)]
+pub(crate) enum Replayed {
+    /// The whole answer was passed on.
+    Answered(StatusCode),
+    /// It was cut short, by the upstream or because nobody wanted the rest.
+    Cut(StatusCode),
+    /// The upstream gave none.
+    Failed(FailureCode),
+    /// Nobody wanted one any more.
+    Cancelled,
+}
+
+impl fmt::Display for Replayed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Answered(status) => write!(f, "answered {}", status.as_u16()),
+            Self::Cut(status) => write!(f, "cut {}", status.as_u16()),
+            Self::Failed(code) => write!(f, "failed {}", code.as_str()),
+            Self::Cancelled => f.write_str("cancelled"),
+        }
+    }
+}
+
+/// Why there is no answer.
+enum NoAnswer {
+    Failed(Failure),
+    Cancelled,
+}
+
+impl Upstream {
+    pub(crate) fn new(settings: config::Service) -> Self {
+        Self { settings, pool: Pool::default() }
+    }
+
+    /// Closes connections that have lain idle for too long.
+    pub(crate) fn sweep(&self) {
+        self.pool.sweep();
+    }
+
+    /// Replays a request and passes the answer on.
+    pub(crate) async fn replay(&self, admitted: Admitted, body: Body, responder: Responder) -> Replayed {
+        let admitted = admitted.into_parts();
+        if admitted.expects_continue {
+            responder.inform(StatusCode::CONTINUE);
+        }
+        let (request, activity) = build(admitted, body);
+        match self.exchange(request, &activity, &responder).await {
+            Ok((response, conversation)) => self.pass_on(response, conversation, responder).await,
+            Err(NoAnswer::Cancelled) => Replayed::Cancelled,
+            Err(NoAnswer::Failed(failure)) => {
+                let code = failure.code;
+                responder.fail(failure);
+                Replayed::Failed(code)
+            }
+        }
+    }
+
+    /// Sends a request and waits for the answer's head.
+    async fn exchange(
+        &self,
+        mut request: Request<Upload>,
+        activity: &Activity,
+        responder: &Responder,
+    ) -> Result<(Response<Incoming>, Conversation), NoAnswer> {
+        loop {
+            let pooled = self.pool.take().await;
+            let reused = pooled.is_some();
+            let mut conversation = match pooled {
+                Some(conversation) => conversation,
+                None => self.connect().await.map_err(NoAnswer::Failed)?,
+            };
+            let answer = conversation.send(request);
+            match self.wait(&mut conversation, answer, activity, responder).await? {
+                Ok(response) => return Ok((response, conversation)),
+                // The server closed the idle connection just now, and not a byte was sent: this is no retry.
+                Err(SendError { unsent: Some(unsent), .. }) if reused => request = unsent,
+                Err(SendError { error, .. }) => return Err(no_answer(&error)),
+            }
+        }
+    }
+
+    async fn connect(&self) -> Result<Conversation, Failure> {
+        let config::Upstream { host, port, .. } = &self.settings.upstream;
+        let limit = self.settings.connect_timeout;
+        let connected = tokio::time::timeout(limit, TcpStream::connect((host.as_str(), *port))).await;
+        let stream = match connected {
+            Ok(connected) => connected.and_then(|stream| stream.set_nodelay(true).map(|()| stream)),
+            Err(_) => {
+                let message = format!("the upstream did not accept a connection within {limit:?}");
+                return Err(Failure::retry_safe(FailureCode::UpstreamConnectTimeout, message));
+            }
+        };
+        let stream = stream.map_err(|error| refused(&error))?;
+        Conversation::new(stream).await.map_err(|error| {
+            Failure::retry_safe(FailureCode::UpstreamRefused, format!("the upstream's connection failed: {error}"))
+        })
+    }
+
+    /// Drives the conversation until the answer's head is there, nobody wants it, or it is too late.
+    async fn wait(
+        &self,
+        conversation: &mut Conversation,
+        mut answer: Answer,
+        activity: &Activity,
+        responder: &Responder,
+    ) -> Result<Result<Response<Incoming>, SendError>, NoAnswer> {
+        let limit = self.settings.response_timeout;
+        let mut deadline = std::pin::pin!(tokio::time::sleep(limit));
+        poll_fn(|cx| {
+            conversation.drive(cx);
+            if let Poll::Ready(answered) = answer.as_mut().poll(cx) {
+                return Poll::Ready(Ok(answered));
+            }
+            if responder.poll_stopped(cx).is_ready() {
+                return Poll::Ready(Err(NoAnswer::Cancelled));
+            }
+            poll_too_late(deadline.as_mut(), limit, activity, cx).map(|failure| Err(NoAnswer::Failed(failure)))
+        })
+        .await
+    }
+
+    /// Passes an answer on, as fast as its reader reads.
+    async fn pass_on(
+        &self,
+        response: Response<Incoming>,
+        mut conversation: Conversation,
+        responder: Responder,
+    ) -> Replayed {
+        let (head, mut body) = response.into_parts();
+        let head = match answer_head(head) {
+            Ok(head) => head,
+            Err(failure) => {
+                let code = failure.code;
+                responder.fail(failure);
+                return Replayed::Failed(code);
+            }
+        };
+        let status = head.status;
+        let bodiless = body.is_end_stream();
+        let writer = responder.respond(head, bodiless);
+        let idle = self.settings.idle_timeout;
+        let whole = bodiless || download(&mut body, &mut conversation, writer, idle).await;
+        if !whole {
+            return Replayed::Cut(status);
+        }
+        conversation.look().await;
+        if conversation.is_ready() {
+            self.pool.put(conversation);
+        }
+        Replayed::Answered(status)
+    }
+}
+
+/// The request as the upstream gets it: the judged bytes, and framing that fits the actual body.
+fn build(admitted: Parts, body: Body) -> (Request<Upload>, Activity) {
+    let Parts { method, path_and_query, mut headers, content_length, .. } = admitted;
+    let bodiless = body.is_end_stream();
+    let (upload, activity) = Upload::new(body.with_length(content_length));
+    if headers.contains_key(header::TE) {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
+    }
+    match content_length {
+        Some(length) => headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length)),
+        // Said explicitly: hyper assumes that a GET of unknown length has no body.
+        None if !bodiless => headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked")),
+        None => None,
+    };
+    let mut request = Request::new(upload);
+    *request.method_mut() = method;
+    *request.uri_mut() = Uri::from(path_and_query);
+    *request.headers_mut() = headers;
+    (request, activity)
+}
+
+/// The answer's head as it travels, or why it must not.
+fn answer_head(head: http::response::Parts) -> Result<ResponseHead, Failure> {
+    let wrong = |message: &'static str| Err(Failure::new(FailureCode::UpstreamProtocol, message));
+    let mut headers = head.headers;
+    if head.status == StatusCode::SWITCHING_PROTOCOLS {
+        return wrong("the upstream switched protocols although nobody asked for it");
+    }
+    if headers.contains_key(header::TRANSFER_ENCODING) {
+        // The chunks say where the body ends; a length beside them is void (RFC 9112 §6.3).
+        headers.remove(header::CONTENT_LENGTH);
+    }
+    remove_hop_by_hop(&mut headers);
+    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if headers.len() > limits::HEADER_LINES || bytes > limits::HEADER_BYTES {
+        return wrong("the upstream's answer has too many or too long headers");
+    }
+    Ok(ResponseHead { status: head.status, headers })
+}
+
+/// Ready with the failure once the upstream has had its time since the request last moved.
+fn poll_too_late(
+    mut deadline: Pin<&mut Sleep>,
+    limit: Duration,
+    activity: &Activity,
+    cx: &mut Context<'_>,
+) -> Poll<Failure> {
+    while deadline.as_mut().poll(cx).is_ready() {
+        if !activity.take() {
+            let message = format!("the upstream did not begin to answer within {limit:?}");
+            return Poll::Ready(Failure::new(FailureCode::UpstreamTimeout, message));
+        }
+        deadline.as_mut().reset(tokio::time::Instant::now() + limit);
+    }
+    Poll::Pending
+}
+
+fn refused(error: &io::Error) -> Failure {
+    Failure::retry_safe(FailureCode::UpstreamRefused, format!("cannot connect to the upstream: {error}"))
+}
+
+/// What it means that a request brought an error instead of an answer.
+fn no_answer(error: &hyper::Error) -> NoAnswer {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<BodyError>());
+    NoAnswer::Failed(match cause {
+        Some(BodyError::Stream(_)) => return NoAnswer::Cancelled,
+        Some(cause) => Failure::new(FailureCode::BadRequest, cause.to_string()),
+        None if error.is_incomplete_message() || error.is_canceled() => {
+            Failure::new(FailureCode::UpstreamProtocol, "the upstream closed the connection without an answer")
+        }
+        None => Failure::new(FailureCode::UpstreamProtocol, format!("the upstream's answer is not HTTP: {error}")),
+    })
+}

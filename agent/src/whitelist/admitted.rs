@@ -1,0 +1,100 @@
+//! The proof that the whitelist said yes, holding exactly what may be sent.
+
+use std::fmt;
+
+use http::{HeaderMap, Method, uri::PathAndQuery};
+use proto::wire::ServiceName;
+
+/// A request that may go to its upstream. Only [`Whitelist::admit`](super::Whitelist::admit) makes one.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Admitted {
+    pub(super) parts: Parts,
+}
+
+/// What an [`Admitted`] holds, for the part that sends it.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Parts {
+    /// The service it goes to.
+    pub service: ServiceName,
+    /// The method.
+    pub method: Method,
+    /// The target: the very bytes that were judged.
+    pub path_and_query: PathAndQuery,
+    /// The rebuilt headers: `Host` set; nothing of framing or of one hop but perhaps `TE: trailers`. On HTTP/1.1 the
+    /// sender adds `Connection: TE` to that (RFC 9110 §10.1.4).
+    pub headers: HeaderMap,
+    /// The body length that the head declares. The sender holds the actual body to it.
+    pub content_length: Option<u64>,
+    /// Whether the client waits for a 100 before it sends the body.
+    pub expects_continue: bool,
+    /// Which rule of the service allowed it, counted from 0: the first that does. For logs and counters.
+    pub rule: usize,
+}
+
+impl Admitted {
+    /// The service it goes to.
+    #[must_use]
+    pub fn service(&self) -> &ServiceName {
+        &self.parts.service
+    }
+
+    /// The method.
+    #[must_use]
+    pub fn method(&self) -> &Method {
+        &self.parts.method
+    }
+
+    /// The target: the very bytes that were judged.
+    #[must_use]
+    pub fn path_and_query(&self) -> &PathAndQuery {
+        &self.parts.path_and_query
+    }
+
+    /// The rebuilt headers; see [`Parts::headers`].
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        &self.parts.headers
+    }
+
+    /// The body length that the head declares.
+    #[must_use]
+    pub fn content_length(&self) -> Option<u64> {
+        self.parts.content_length
+    }
+
+    /// Whether the client waits for a 100 before it sends the body.
+    #[must_use]
+    pub fn expects_continue(&self) -> bool {
+        self.parts.expects_continue
+    }
+
+    /// Which rule of the service allowed it, counted from 0.
+    #[must_use]
+    pub fn rule(&self) -> usize {
+        self.parts.rule
+    }
+
+    /// Gives everything away, to be sent once.
+    #[must_use]
+    pub fn into_parts(self) -> Parts {
+        self.parts
+    }
+}
+
+impl fmt::Debug for Admitted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.parts.fmt(f)
+    }
+}
+
+/// Shows no header value: values are secrets.
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admitted")
+            .field("service", &self.service)
+            .field("method", &self.method)
+            .field("rule", &self.rule)
+            .finish_non_exhaustive()
+    }
+}

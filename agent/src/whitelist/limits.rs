@@ -1,0 +1,19 @@
+//! Every bound of the whitelist, each with its reason.
+
+/// Longest request target, in bytes: what common servers take in a request line. Past it: 414.
+pub const TARGET_BYTES: usize = 8192;
+
+/// Most header lines in one request: what common servers take. Past it: 431.
+pub const HEADER_LINES: usize = 100;
+
+/// Most bytes of header names and values in one request; see [`HEADER_LINES`].
+pub const HEADER_BYTES: usize = 64 * 1024;
+
+/// Most fields that `Connection` may name. No head has more lines to name, and each name is compared with each line.
+pub const NOMINATED: usize = HEADER_LINES;
+
+/// Longest text of a rule, in bytes. A longer literal could match no target.
+pub const RULE_BYTES: usize = TARGET_BYTES;
+
+/// Most characters of a piece of a request that a refusal or an explanation repeats to people.
+pub(super) const EXCERPT_CHARS: usize = 64;

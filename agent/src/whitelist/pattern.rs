@@ -1,0 +1,86 @@
+//! The path of a rule, taken apart once, so that a request is compared segment by segment.
+
+use super::{
+    glob::Glob,
+    target::{Path, Target},
+    text::Text,
+};
+
+/// Which targets a rule is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Pattern {
+    /// `*`, for a rule `OPTIONS *`.
+    Asterisk,
+    /// A path.
+    Path(PathPattern),
+}
+
+/// A path pattern: segments, and what may stand behind them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct PathPattern {
+    pub(super) segments: Box<[Segment]>,
+    pub(super) end: End,
+}
+
+/// What one segment must be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Segment {
+    /// These bytes, decoded once.
+    Literal(Box<str>),
+    /// `*` or `{name}`: any one. (Requests with empty segments are refused before.)
+    Any,
+    /// `pre*post`.
+    Glob(Glob),
+}
+
+/// What stands behind the last segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// Nothing.
+    Exact,
+    /// A slash.
+    Slash,
+    /// `**`: one or more further segments, and a slash or none.
+    Rest,
+}
+
+impl Pattern {
+    /// Whether the target matches. Takes time linear in the target, whatever the pattern.
+    pub(super) fn matches(&self, target: &Target<'_>) -> bool {
+        match (self, target) {
+            (Self::Asterisk, Target::Asterisk) => true,
+            (Self::Path(pattern), Target::Path(path)) => pattern.matches(path),
+            _ => false,
+        }
+    }
+}
+
+impl PathPattern {
+    fn matches(&self, path: &Path<'_>) -> bool {
+        let count_fits = match self.end {
+            End::Exact => path.segments.len() == self.segments.len() && !path.trailing_slash,
+            End::Slash => path.segments.len() == self.segments.len() && path.trailing_slash,
+            End::Rest => path.segments.len() > self.segments.len(),
+        };
+        count_fits && self.segments.iter().zip(&path.segments).all(|(segment, text)| segment.matches(text))
+    }
+}
+
+impl Segment {
+    pub(super) fn matches(&self, text: &Text<'_>) -> bool {
+        match self {
+            Self::Literal(literal) => **literal == *text.as_str(),
+            Self::Any => true,
+            Self::Glob(glob) => glob.matches(text),
+        }
+    }
+
+    /// The segment for people, decoded.
+    pub(super) fn text(&self) -> String {
+        match self {
+            Self::Literal(literal) => literal.to_string(),
+            Self::Any => "*".to_owned(),
+            Self::Glob(glob) => glob.text(),
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! One path segment, decoded once: what it may hold (steps 4 and 5), for requests and for the literals of rules alike.
+
+use super::denied::Reason;
+
+/// Characters that some upstream folds into one of `. / \ ; %` (full-width forms, dot leaders, small forms).
+const LOOK_ALIKES: [char; 11] = [
+    '\u{FF0E}', '\u{2024}', '\u{2025}', '\u{2026}', '\u{FE52}', '\u{FF0F}', '\u{FF3C}', '\u{FE68}', '\u{FF1B}',
+    '\u{FF05}', '\u{FE6A}',
+];
+
+/// Structural characters that a segment held in encoded form, where decoding would hide the difference.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Encoded {
+    pub(super) slash: bool,
+    pub(super) semicolon: bool,
+}
+
+/// The byte behind the `%HH` that `bytes` begins with.
+pub(super) fn triplet(bytes: &[u8]) -> Option<u8> {
+    let [b'%', high, low, ..] = bytes else { return None };
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    Some(digit(*high)? << 4 | digit(*low)?)
+}
+
+/// Decodes once, appending to `into`. A `%` that begins no triplet stays as it is.
+pub(super) fn decode(raw: &[u8], into: &mut Vec<u8>) -> Encoded {
+    let mut encoded = Encoded::default();
+    let mut rest = raw;
+    while let [first, tail @ ..] = rest {
+        if let Some(byte) = triplet(rest) {
+            encoded.slash |= byte == b'/';
+            encoded.semicolon |= byte == b';';
+            into.push(byte);
+            rest = &rest[3..];
+        } else {
+            into.push(*first);
+            rest = tail;
+        }
+    }
+    encoded
+}
+
+/// Step 4 for text that has been decoded, except for what only the raw form shows ([`Encoded`]).
+pub(super) fn judge_characters(decoded: &str) -> Result<(), Reason> {
+    if decoded.chars().any(char::is_control) {
+        return Err(Reason::Control);
+    }
+    if decoded.contains('\\') {
+        return Err(Reason::Backslash);
+    }
+    if decoded.contains('%') && decoded.as_bytes().windows(3).any(|three| triplet(three).is_some()) {
+        return Err(Reason::DoubleEncoded);
+    }
+    if !decoded.is_ascii() && decoded.contains(LOOK_ALIKES) {
+        return Err(Reason::LookAlike);
+    }
+    Ok(())
+}
+
+/// Step 5: whether some upstream may take the segment for `.` or `..`: one that strips parameters, or white space.
+pub(super) fn is_dots(decoded: &str) -> bool {
+    if decoded.as_bytes().first().is_none_or(u8::is_ascii_alphanumeric) {
+        return false; // the ordinary case, without a search
+    }
+    let (name, _) = decoded.split_once(';').unwrap_or((decoded, ""));
+    matches!(name.trim(), "." | "..")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn triplets() {
+        for (text, byte) in [("%2f", Some(b'/')), ("%2F!", Some(b'/')), ("%00", Some(0)), ("%fF", Some(0xFF))] {
+            assert_eq!(triplet(text.as_bytes()), byte, "{text}");
+        }
+        for text in ["", "%", "%2", "%2g", "%g2", "%+2", "2f", "% 2f", "%u002f"] {
+            assert_eq!(triplet(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn decodes_once_and_remembers_what_was_encoded() {
+        let check = |raw: &str, decoded: &str, slash: bool, semicolon: bool| {
+            let mut into = Vec::new();
+            assert_eq!(decode(raw.as_bytes(), &mut into), Encoded { slash, semicolon }, "{raw}");
+            assert_eq!(into, decoded.as_bytes(), "{raw}");
+        };
+        check("plain;a/b", "plain;a/b", false, false);
+        check("a%2fb", "a/b", true, false);
+        check("a%3Bb", "a;b", false, true);
+        check("%252F", "%2F", false, false);
+        check("%", "%", false, false);
+        check("%C3%A9", "\u{e9}", false, false);
+    }
+
+    #[test]
+    fn dots_in_disguise() {
+        for text in [".", "..", " .", ".. ", "..;", ".;x", ".. ;x", "..;..", "\u{3000}..", "..\u{a0}"] {
+            assert!(is_dots(text), "{text:?}");
+        }
+        for text in ["...", "..foo", "a..b", ". .", ".a", "a;..", ";..", " ", "..%", "\u{3002}"] {
+            assert!(!is_dots(text), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! The whitelist as a whole, against its specification: what each line refuses, and the neighbour that passes.
+
+mod meaning;
+mod properties;
+mod refuse;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use proto::wire::{RequestHead, RequestId, ServiceName};
+
+use super::{Admitted, Denied, Service, Whitelist};
+
+/// A head for the service `orders`, without headers.
+pub(super) fn head(method: &str, target: impl AsRef<[u8]>) -> RequestHead {
+    RequestHead {
+        service: ServiceName::new("orders").unwrap(),
+        method: Method::from_bytes(method.as_bytes()).unwrap(),
+        target: target.as_ref().to_vec().into(),
+        headers: HeaderMap::new(),
+        request_id: RequestId::new("r-1").unwrap(),
+        deadline: None,
+        upgrade: false,
+    }
+}
+
+pub(super) fn headers(lines: &[(&str, &str)]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in lines {
+        headers.append(name.parse::<HeaderName>().unwrap(), value.parse::<HeaderValue>().unwrap());
+    }
+    headers
+}
+
+/// A whitelist with these rules for the service `orders`.
+pub(super) fn whitelist<S: AsRef<str>>(rules: &[S]) -> Whitelist {
+    let parse = |rule: &S| rule.as_ref().parse().unwrap_or_else(|error| panic!("{}: {error}", rule.as_ref()));
+    let rules = rules.iter().map(parse).collect();
+    let host = HeaderValue::from_static("localhost:8080");
+    Whitelist::new([(ServiceName::new("orders").unwrap(), Service::new(rules, host))])
+}
+
+/// Everything that a short-form rule can allow.
+const EVERYTHING: [&str; 3] = ["GET,HEAD,POST,PUT,OPTIONS /**", "GET,HEAD,POST,PUT,OPTIONS /", "OPTIONS *"];
+
+fn admit(rules: &[&str], method: &str, target: impl AsRef<[u8]>) -> Result<Admitted, Denied> {
+    whitelist(rules).admit(&head(method, target))
+}

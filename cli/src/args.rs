@@ -1,0 +1,212 @@
+//! The command line: what can be asked of `reachback`, and the configuration that its flags make.
+
+use std::{ffi::OsString, path::PathBuf};
+
+use clap::{Parser, Subcommand, ValueEnum};
+use settings::Invalid;
+
+/// Call REST APIs behind a firewall that permits outbound connections only.
+///
+/// The agent runs beside the firewalled server and dials out to the gateway. The gateway runs beside the client and
+/// offers the server's API on a local HTTP address.
+#[derive(Debug, Parser)]
+#[command(name = "reachback", version, arg_required_else_help = true, disable_help_subcommand = true)]
+#[command(after_help = "Try it: reachback demo")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) logs: LogArgs,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// How to log; logs go to standard error.
+#[derive(Debug, clap::Args)]
+pub(crate) struct LogArgs {
+    /// How log lines look: for people, coloured on a terminal, or one JSON object each
+    #[arg(
+        long,
+        global = true,
+        value_name = "FORMAT",
+        default_value = "text",
+        help_heading = "Logs, to standard error"
+    )]
+    pub(crate) log_format: LogFormat,
+    /// What is logged: error, warn, info, debug, trace, or a filter such as info,reachback_proto=trace
+    /// [default: $RUST_LOG, or info]
+    #[arg(long, global = true, value_name = "LEVEL", help_heading = "Logs, to standard error")]
+    pub(crate) log_level: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run beside the client: accept agents, and offer their services as local HTTP
+    Gateway(GatewayArgs),
+    /// Run beside the server: dial gateways, and serve what the whitelist allows
+    Agent(AgentArgs),
+    /// Check a configuration, say what it would do, and start nothing
+    ///
+    /// Whether it is a gateway's or an agent's is seen from its keys. Exit code 0: it is good; 2: it is not.
+    Check {
+        /// The configuration file
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Ask the whitelist of an agent's configuration
+    Allow(AllowArgs),
+    /// Try the bridge: gateway, agent and a small REST server in one process, until Ctrl-C
+    Demo,
+}
+
+/// A gateway from a file, or from flags for a first try on one machine.
+#[derive(Debug, clap::Args)]
+#[command(override_usage = "reachback gateway --config FILE
+       reachback gateway --listen ADDR --facade ADDR=SERVICE... [--token-file FILE]")]
+pub(crate) struct GatewayArgs {
+    /// The configuration file
+    #[arg(long, value_name = "FILE", required_unless_present = "listen")]
+    #[arg(conflicts_with_all = ["listen", "facades", "token_file"])]
+    config: Option<PathBuf>,
+    /// Where agents connect: a loopback address, such as 127.0.0.1:7100
+    #[arg(long, value_name = "ADDR", requires = "facades", help_heading = "Without a file")]
+    listen: Option<String>,
+    /// Where applications connect, and for which service, such as 127.0.0.1:7080=orders; can be repeated
+    #[arg(long = "facade", value_name = "ADDR=SERVICE", requires = "listen", help_heading = "Without a file")]
+    facades: Vec<String>,
+    /// The file with the token that agents must show; without it, anyone on this machine can be an agent
+    #[arg(long, value_name = "FILE", requires = "listen", help_heading = "Without a file")]
+    token_file: Option<String>,
+}
+
+impl GatewayArgs {
+    /// The configuration, checked.
+    pub(crate) fn config(self) -> Result<gateway::config::Config, Invalid> {
+        match self.config {
+            Some(file) => gateway::config::Config::load(&file),
+            None => gateway::config::Config::from_flags(&gateway::config::Flags {
+                listen: self.listen.unwrap_or_default(),
+                facades: self.facades,
+                token_file: self.token_file,
+            }),
+        }
+    }
+}
+
+/// An agent from a file, or from flags for a first try.
+#[derive(Debug, clap::Args)]
+#[command(override_usage = "reachback agent --config FILE
+       reachback agent --gateway URL... --service NAME=URL... --allow 'NAME: RULE'...
+                       [--token-file FILE] [--name NAME]")]
+pub(crate) struct AgentArgs {
+    /// The configuration file
+    #[arg(long, value_name = "FILE", required_unless_present = "gateways")]
+    #[arg(conflicts_with_all = ["gateways", "services", "allow", "token_file", "name"])]
+    config: Option<PathBuf>,
+    /// A gateway to dial, such as ws://127.0.0.1:7100; can be repeated
+    #[arg(long = "gateway", value_name = "URL", requires = "services", help_heading = "Without a file")]
+    gateways: Vec<String>,
+    /// A service and where it is, such as orders=http://127.0.0.1:3000; can be repeated
+    #[arg(long = "service", value_name = "NAME=URL", requires = "gateways", help_heading = "Without a file")]
+    services: Vec<String>,
+    /// A rule, such as 'orders: GET /orders/**'; can be repeated; what no rule allows is denied
+    #[arg(long, value_name = "NAME: RULE", requires = "services", help_heading = "Without a file")]
+    allow: Vec<String>,
+    /// The file with the token to show to gateways
+    #[arg(long, value_name = "FILE", requires = "gateways", help_heading = "Without a file")]
+    token_file: Option<String>,
+    /// What the agent calls itself [default: the host's name]
+    #[arg(long, value_name = "NAME", requires = "gateways", help_heading = "Without a file")]
+    name: Option<String>,
+}
+
+impl AgentArgs {
+    /// The configuration, checked.
+    pub(crate) fn config(self) -> Result<agent::config::Config, Invalid> {
+        match self.config {
+            Some(file) => agent::config::Config::load(&file),
+            None => agent::config::Config::from_flags(&agent::config::Flags {
+                gateways: self.gateways,
+                services: self.services,
+                allow: self.allow,
+                token_file: self.token_file,
+                name: self.name,
+            }),
+        }
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct AllowArgs {
+    #[command(subcommand)]
+    pub(crate) command: AllowCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AllowCommand {
+    /// Say whether a request would be allowed, by which rule, or why not
+    ///
+    /// Needs the configuration alone: no token, no gateway, no upstream. Exit code 0: allowed; 1: refused; 2: the
+    /// configuration is bad.
+    Test(AllowTestArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct AllowTestArgs {
+    /// The agent's configuration file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// The service that is asked for, such as orders
+    pub(crate) service: String,
+    /// The method, such as GET
+    pub(crate) method: String,
+    /// Path and query as they stand in the request line, such as '/orders/42?x=1'
+    pub(crate) target: OsString,
+    /// Answer with one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_holds_together() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_file_and_flags_exclude_each_other() {
+        let good: [&[&str]; 4] = [
+            &["gateway", "--config", "f"],
+            &["gateway", "--listen", "a", "--facade", "b", "--facade", "c", "--token-file", "t"],
+            &["agent", "--config", "f", "--log-format", "json"],
+            &["agent", "--gateway", "a", "--service", "b", "--allow", "c", "--token-file", "t", "--name", "n"],
+        ];
+        let bad: [&[&str]; 9] = [
+            &["gateway"],
+            &["gateway", "--listen", "a"],
+            &["gateway", "--facade", "a"],
+            &["gateway", "--config", "f", "--listen", "a"],
+            &["gateway", "--config", "f", "--token-file", "t"],
+            &["agent"],
+            &["agent", "--gateway", "a"],
+            &["agent", "--config", "f", "--allow", "a"],
+            &["agent", "--config", "f", "--log-format", "xml"],
+        ];
+        let parse = |args: &[&str]| Args::try_parse_from([&["reachback"], args].concat());
+        for args in good {
+            assert!(parse(args).is_ok(), "{args:?}");
+        }
+        for args in bad {
+            assert_eq!(parse(args).expect_err("wrong usage").exit_code(), 2, "{args:?}");
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! `reachback check`: what a configuration would do, without doing any of it.
+
+use std::path::Path;
+
+use gateway::config::{Agents, Facade, Routing};
+use settings::{
+    Limits, Source,
+    report::did_you_mean,
+    units::{show, show_bytes},
+};
+
+use crate::exit::Exit;
+
+/// Whose configuration a file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    Gateway,
+    Agent,
+}
+
+/// Checks a file and prints what it would do, and what may not be meant.
+pub(crate) fn check(path: &Path) -> Result<(), Exit> {
+    let source = Source::read(path)?;
+    let keys = settings::yaml::keys(&source)?;
+    let role = role(&keys).ok_or_else(|| unknown(&source))?;
+    let (lines, warnings) = match role {
+        Role::Gateway => {
+            let config = gateway::config::Config::from_source(&source)?;
+            (of_gateway(&config), config.warnings)
+        }
+        Role::Agent => {
+            let config = agent::config::Config::from_source(&source)?;
+            (of_agent(&config), config.warnings)
+        }
+    };
+    let role = if role == Role::Gateway { "a gateway's" } else { "an agent's" };
+    println!("{} is {role} configuration, and good.\n", source.name());
+    let width = lines.iter().map(|(what, _)| what.chars().count()).max().unwrap_or(0);
+    for (what, value) in lines {
+        println!("  {what:width$}  {value}");
+    }
+    for warning in warnings {
+        println!("\nwarning: {warning}");
+    }
+    Ok(())
+}
+
+fn unknown(source: &Source) -> Exit {
+    let gateway = gateway::config::KEYS_OF_ITS_OWN.join(", ");
+    let agent = agent::config::KEYS_OF_ITS_OWN.join(", ");
+    Exit::usage(format_args!(
+        "whose configuration {} is cannot be seen from its keys\n = a gateway's has some of: {gateway}\n = an agent's has some of: {agent}",
+        source.name()
+    ))
+}
+
+/// The role whose own keys a file has more of; a misspelt key counts, but less than a correct one.
+fn role(keys: &[String]) -> Option<Role> {
+    let score = |own: &[&str]| -> usize {
+        let key = |key: &String| match did_you_mean(key, own) {
+            Some(own) if own == key => 10,
+            Some(_) => 1,
+            None => 0,
+        };
+        keys.iter().map(key).sum()
+    };
+    let (gateway, agent) = (score(gateway::config::KEYS_OF_ITS_OWN), score(agent::config::KEYS_OF_ITS_OWN));
+    match gateway.cmp(&agent) {
+        std::cmp::Ordering::Greater => Some(Role::Gateway),
+        std::cmp::Ordering::Less => Some(Role::Agent),
+        std::cmp::Ordering::Equal => None,
+    }
+}
+
+type Lines = Vec<(String, String)>;
+
+fn line(what: &str, value: impl ToString) -> (String, String) {
+    (what.to_owned(), value.to_string())
+}
+
+fn of_gateway(config: &gateway::config::Config) -> Lines {
+    let mut lines = vec![line("name", &config.name), line("tunnel", format!("ws://{}{}", config.listen, config.path))];
+    lines.extend(config.facades.iter().map(of_facade));
+    lines.extend(of_probes(config.admin, config.health));
+    match &config.agents {
+        Agents::Anyone => lines.push(line("agents", "anyone on this machine, for any service")),
+        Agents::Listed(agents) => lines.extend(agents.iter().map(|agent| {
+            let services: Vec<String> = agent.services.iter().map(ToString::to_string).collect();
+            line("agent", format!("{} for {}", agent.name, services.join(", ")))
+        })),
+    }
+    lines.push(line("links", of_limits(config.limits)));
+    lines.push(line("requests", format!("{} at once at a facade", config.requests)));
+    lines.push(line("heartbeat", show(config.heartbeat)));
+    lines.push(line("drain", format!("up to {}", show(config.drain_grace))));
+    if !config.allowed_origins.is_empty() {
+        lines.push(line("origins", config.allowed_origins.join(", ")));
+    }
+    lines
+}
+
+fn of_facade(facade: &Facade) -> (String, String) {
+    let address = facade.listen;
+    let port = address.port();
+    let route = match &facade.routing {
+        Routing::Service(service) => format!("http://{address}/… to {service}"),
+        Routing::HostSuffix(suffix) => format!("http://SERVICE.{suffix}:{port}/… to SERVICE, on {address}"),
+        Routing::Hosts(hosts) => {
+            let hosts: Vec<_> = hosts.iter().map(|(host, to)| format!("http://{host}:{port}/… to {to}")).collect();
+            format!("{}, on {address}", hosts.join(", "))
+        }
+        Routing::Path => format!("http://{address}/SERVICE/… to SERVICE"),
+    };
+    line("facade", format!("{route}; waits {} for an agent", show(facade.wait_for_agent)))
+}
+
+fn of_probes(admin: Option<std::net::SocketAddr>, health: Option<std::net::SocketAddr>) -> Lines {
+    let shown = |what: &str, address| line(what, format!("http://{address}"));
+    let admin = admin.map(|address| shown("admin", address));
+    admin.into_iter().chain(health.map(|address| shown("health", address))).collect()
+}
+
+fn of_limits(limits: Limits) -> String {
+    let Limits { streams, window, memory, .. } = limits;
+    format!(
+        "up to {streams} streams of {} each, {} in all, {} of it for windows to grow",
+        show_bytes(window.into()),
+        show_bytes(memory),
+        show_bytes(limits.growth())
+    )
+}
+
+fn of_agent(config: &agent::config::Config) -> Lines {
+    let mut lines = vec![line("name", &config.name)];
+    lines.extend(config.gateways.iter().map(|gateway| line("gateway", gateway)));
+    let token = if config.token.is_some() { "shown to every gateway" } else { "none" };
+    lines.push(line("token", token));
+    if let Some(ca) = &config.ca {
+        lines.push(line("authorities", format!("{} of its own, instead of the web's", ca.len())));
+    }
+    lines.extend(of_probes(config.admin, config.health));
+    for service in &config.services {
+        lines.push(line("service", format!("{} at {}", service.name, service.upstream)));
+        lines.extend(service.allow.iter().map(|rule| line("  allow", rule)));
+        if service.allow.is_empty() {
+            lines.push(line("  allow", "nothing"));
+        }
+    }
+    lines.push(line("links", of_limits(config.limits)));
+    lines.push(line("resolving", format!("every {}", show(config.reresolve))));
+    lines.push(line("drain", format!("up to {}", show(config.drain_grace))));
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_role_is_seen_from_the_keys() {
+        let check = |keys: &[&str], expected| {
+            let owned: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
+            assert_eq!(role(&owned), expected, "{keys:?}");
+        };
+        check(&["listen", "facades"], Some(Role::Gateway));
+        check(&["name", "gateways", "services"], Some(Role::Agent));
+        check(&["facade", "admin"], Some(Role::Gateway));
+        check(&["gateway"], Some(Role::Agent));
+        check(&["name", "admin", "limits"], None);
+        check(&["unrelated"], None);
+        check(&[], None);
+        check(&["listen", "services"], None);
+    }
+}

@@ -1,0 +1,50 @@
+//! Logs: to standard error, for people or for machines.
+
+use std::{
+    env,
+    io::{self, IsTerminal as _},
+};
+
+use tracing_subscriber::{EnvFilter, filter::ParseError};
+
+use crate::{
+    args::{LogArgs, LogFormat},
+    exit::Exit,
+};
+
+/// What is logged if nobody says otherwise: the life of links, and who is wrong.
+const DEFAULT: &str = "info";
+
+/// Starts logging for the whole process.
+pub(crate) fn start(args: &LogArgs) -> Result<(), Exit> {
+    let (origin, filter) = match (&args.log_level, env::var("RUST_LOG")) {
+        (Some(level), _) => ("--log-level", level.clone()),
+        (None, Ok(level)) if !level.is_empty() => ("RUST_LOG", level),
+        _ => ("the default", DEFAULT.to_owned()),
+    };
+    let filter = parse(&filter).map_err(|error| {
+        Exit::usage(format_args!(
+            "{origin} is not a log filter: {filter:?}: {error}\n = write error, warn, info, debug or trace"
+        ))
+    })?;
+    let builder = tracing_subscriber::fmt().with_writer(io::stderr).with_env_filter(filter);
+    match args.log_format {
+        LogFormat::Text => builder.with_target(false).with_ansi(coloured()).init(),
+        LogFormat::Json => builder.json().flatten_event(true).init(),
+    }
+    Ok(())
+}
+
+/// A word alone must be a level: a filter takes any other for the name of a module, and then nothing is logged.
+fn parse(filter: &str) -> Result<EnvFilter, ParseError> {
+    if filter.contains(['=', ',', '[', ':']) {
+        return EnvFilter::try_new(filter);
+    }
+    filter.parse::<tracing_subscriber::filter::LevelFilter>()?;
+    EnvFilter::try_new(filter)
+}
+
+/// On a terminal, unless the user says otherwise (<https://no-color.org>).
+fn coloured() -> bool {
+    io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}

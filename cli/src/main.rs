@@ -1,0 +1,65 @@
+//! `reachback`: parse the arguments, build, log the addresses, wait for a signal, drain, pick an exit code.
+
+mod allow;
+mod args;
+mod check;
+mod demo;
+mod exit;
+mod logs;
+mod signals;
+
+use std::process::ExitCode;
+
+use agent::Agent;
+use clap::Parser as _;
+use gateway::Gateway;
+use tracing::{info, warn};
+
+use crate::{
+    args::{AgentArgs, Args, Command, GatewayArgs},
+    exit::Exit,
+};
+
+fn main() -> ExitCode {
+    let Args { logs, command } = Args::parse();
+    let outcome = logs::start(&logs).and_then(|()| match command {
+        Command::Gateway(args) => run(gateway(args)),
+        Command::Agent(args) => run(agent(args)),
+        Command::Check { config } => check::check(&config),
+        Command::Allow(args) => allow::run(&args),
+        Command::Demo => run(demo::run()),
+    });
+    outcome.map_or_else(|exit| exit.report(), |()| ExitCode::SUCCESS)
+}
+
+/// One thread: the work is waiting, and one flush for all that is ready is worth more than a second core.
+fn run(part: impl Future<Output = Result<(), Exit>>) -> Result<(), Exit> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Exit::failed)?;
+    runtime.block_on(part)
+}
+
+async fn gateway(args: GatewayArgs) -> Result<(), Exit> {
+    let config = args.config()?;
+    config.warnings.iter().for_each(|warning| warn!("{warning}"));
+    let shutdown = signals::shutdown().map_err(Exit::failed)?;
+    let gateway = Gateway::bind(config).await.map_err(Exit::failed)?;
+    for (what, address) in gateway.addresses() {
+        info!(%what, %address, "listening");
+    }
+    gateway.run(shutdown).await;
+    info!("stopped");
+    Ok(())
+}
+
+async fn agent(args: AgentArgs) -> Result<(), Exit> {
+    let config = args.config()?;
+    config.warnings.iter().for_each(|warning| warn!("{warning}"));
+    let shutdown = signals::shutdown().map_err(Exit::failed)?;
+    let agent = Agent::bind(config).await.map_err(Exit::failed)?;
+    for (what, address) in agent.addresses() {
+        info!(%what, %address, "listening");
+    }
+    agent.run(shutdown).await;
+    info!("stopped");
+    Ok(())
+}

@@ -1,0 +1,249 @@
+//! `reachback` as a process: what it prints, and the code it ends with.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::{SocketAddr, TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, ChildStderr, Command, Output, Stdio, id},
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+const GATEWAY: &str = r#"# gateway.yaml
+listen: 127.0.0.1:7100
+facades:
+  - { listen: 127.0.0.1:7080, service: orders }
+  - { listen: 127.0.0.1:7081, route: host, suffix: localhost }     # http://orders.localhost:7081/
+  - { listen: 127.0.0.1:7082, route: path }                        # http://127.0.0.1:7082/orders/…
+admin: { listen: 127.0.0.1:7101 }
+agents:
+  - { name: warehouse-7, token_file: warehouse-7.token, services: [orders, "*.acme"] }
+"#;
+
+const AGENT: &str = r#"# agent.yaml
+name: warehouse-7
+gateways: [ws://127.0.0.1:7100]
+token_file: warehouse-7.token
+admin: { listen: 127.0.0.1:7201 }
+services:
+  orders:
+    upstream: http://127.0.0.1:3000
+    allow: [ "GET /orders", "GET,HEAD /orders/{id}", "POST /orders" ]
+"#;
+
+/// A folder with configuration files and a token, removed at the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("process-{}-{}", id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        fs::create_dir_all(&folder).unwrap();
+        let folder = Self(folder);
+        folder.write("gateway.yaml", GATEWAY);
+        folder.write("agent.yaml", AGENT);
+        folder.write("warehouse-7.token", "seven-0123456789abcdef\n");
+        folder
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.0.join(name), text).unwrap();
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_reachback"));
+        command.args(args).current_dir(&self.0).env_remove("RUST_LOG").stdin(Stdio::null());
+        command
+    }
+
+    /// Runs to the end and expects a code and pieces of the output.
+    fn check(&self, args: &[&str], code: i32, fragments: &[&str]) -> Output {
+        let output = self.command(args).output().unwrap();
+        let text = String::from_utf8_lossy(&[&output.stdout[..], &output.stderr[..]].concat()).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{args:?}:\n{text}");
+        for fragment in fragments {
+            assert!(text.contains(fragment), "{args:?} lacks {fragment:?}:\n{text}");
+        }
+        output
+    }
+
+    fn start(&self, args: &[&str]) -> Running {
+        let mut child = self.command(args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let log = BufReader::new(child.stderr.take().unwrap());
+        Running { child, log }
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A process that serves, killed at the end if it is still there.
+struct Running {
+    child: Child,
+    log: BufReader<ChildStderr>,
+}
+
+impl Running {
+    /// Reads the log up to a line that holds all of `words`.
+    fn line_with(&mut self, words: &[&str]) -> String {
+        let mut seen = String::new();
+        loop {
+            let mut line = String::new();
+            assert_ne!(self.log.read_line(&mut line).unwrap(), 0, "no line with {words:?} in:\n{seen}");
+            if words.iter().all(|word| line.contains(word)) {
+                return line;
+            }
+            seen.push_str(&line);
+        }
+    }
+
+    /// Where the listener of that kind listens.
+    fn address(&mut self, what: &str) -> SocketAddr {
+        let line = self.line_with(&["listening", what]);
+        line.split("address=").nth(1).unwrap().split_whitespace().next().unwrap().parse().unwrap()
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+    }
+
+    fn code(&mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn help_and_usage() {
+    let folder = Folder::new();
+    folder.check(&["--version"], 0, &["reachback 0."]);
+    folder.check(&["--help"], 0, &["gateway", "agent", "check", "allow", "demo", "--log-format"]);
+    folder.check(&["gateway", "--help"], 0, &["--facade <ADDR=SERVICE>", "--token-file"]);
+    folder.check(&[], 2, &["Usage: reachback"]);
+    folder.check(&["gatway"], 2, &["gateway"]);
+    folder.check(&["gateway"], 2, &["--config", "--listen ADDR --facade ADDR=SERVICE"]);
+    folder.check(&["--log-level", "loud", "check", "--config", "agent.yaml"], 2, &["not a log filter", "debug"]);
+    folder.check(&["check", "--config", "none.yaml"], 2, &["cannot be read", "none.yaml"]);
+}
+
+#[test]
+fn check() {
+    let folder = Folder::new();
+    let good = ["a gateway's", "http://127.0.0.1:7080/… to orders", "warehouse-7 for orders, *.acme"];
+    folder.check(&["check", "--config", "gateway.yaml"], 0, &good);
+    let good = ["an agent's", "ws://127.0.0.1:7100/reachback/v1", "GET,HEAD /orders/{id}"];
+    folder.check(&["check", "--config", "agent.yaml"], 0, &good);
+    folder.write("empty.yaml", &AGENT.replace(r#"allow: [ "GET /orders","#, r#"allow: [] #"#));
+    folder.check(&["check", "--config", "empty.yaml"], 0, &["warning: empty.yaml:7:3: nothing of `orders` is allowed"]);
+
+    folder.write("bad.yaml", &GATEWAY.replace("facades", "facade"));
+    let report =
+        "error: unknown key `facade`\n --> bad.yaml:3:1\n  |\n3 | facade: …\n  | ^^^^^^\n  = did you mean `facades`?";
+    let output = folder.check(&["check", "--config", "bad.yaml"], 2, &[report]);
+    assert!(output.stdout.is_empty(), "errors go to standard error");
+    folder.write("bad.yaml", &AGENT.replace("\"POST /orders\"", "POST orders"));
+    folder.check(&["check", "--config", "bad.yaml"], 2, &["bad.yaml:9:62", "a path begins with '/'"]);
+    folder.write("bad.yaml", "name: x\nlimits: {}\n");
+    folder.check(&["check", "--config", "bad.yaml"], 2, &["cannot be seen from its keys", "facades", "gateways"]);
+}
+
+#[test]
+fn allow_test() {
+    let folder = Folder::new();
+    // The secrets are not needed for it.
+    fs::remove_file(folder.0.join("warehouse-7.token")).unwrap();
+    let check = |args: &[&str], code, fragments: &[&str]| {
+        folder.check(&[&["allow", "test", "--config", "agent.yaml"], args].concat(), code, fragments)
+    };
+    check(&["orders", "GET", "/orders/42"], 0, &["allowed by orders.allow[1] \"GET,HEAD /orders/{id}\"\n"]);
+    check(&["orders", "DELETE", "/orders/42"], 1, &["refused", "nearest: orders.allow[1]"]);
+    check(&["orders", "GET", "/orders/%2e%2e/admin"], 1, &["refused at step 5"]);
+    check(&["invoices", "GET", "/"], 1, &["refused", "the services here are orders"]);
+    check(&["Orders", "GET", "/"], 2, &["\"Orders\" is not a name"]);
+    check(&["orders", "G T", "/"], 2, &["\"G T\" is not a method"]);
+    let output = check(&["orders", "GET", "/orders", "--json"], 0, &[]);
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&answer["allowed"], &answer["rule"]["index"]), (&true.into(), &0.into()));
+    let output = check(&["orders", "GET", "/orders//", "--json"], 1, &[]);
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&answer["allowed"], &answer["step"], &answer["code"]), (&false.into(), &6.into(), &"denied".into()));
+    folder.write("agent.yaml", "services: { orders: {} }\n");
+    check(&["orders", "GET", "/"], 2, &["agent.yaml:1:13", "has no upstream"]);
+}
+
+#[test]
+fn a_signal_drains_and_ends_well() {
+    let folder = Folder::new();
+    for signal in ["TERM", "INT"] {
+        let mut gateway = folder.start(&["gateway", "--listen", "127.0.0.1:0", "--facade", "127.0.0.1:0=orders"]);
+        gateway.line_with(&["WARN", "no agent credential"]);
+        let tunnel = gateway.address("tunnel");
+        gateway.address("facade");
+        let url = format!("ws://{tunnel}");
+        let flags = ["--gateway", &url, "--service", "orders=http://127.0.0.1:1", "--allow", "orders: GET /"];
+        let mut agent = folder.start(&[&["agent", "--log-level", "debug"], &flags[..]].concat());
+        agent.line_with(&["WARN", "no token"]);
+        gateway.line_with(&["link", "up"]);
+        for process in [&mut agent, &mut gateway] {
+            process.signal(signal);
+            process.line_with(&["stopped"]);
+            assert_eq!(process.code(), Some(0), "{signal}");
+        }
+    }
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    let folder = Folder::new();
+    folder.write(
+        "slow.yaml",
+        "listen: 127.0.0.1:0\nfacades: [ { listen: 127.0.0.1:0, service: orders, wait_for_agent: 5m } ]\ndrain_grace: 5m\n",
+    );
+    let mut gateway = folder.start(&["gateway", "--config", "slow.yaml", "--log-level", "debug"]);
+    let facade = gateway.address("facade");
+    // A request that waits for an agent, so that the drain has something to wait for.
+    let mut client = TcpStream::connect(facade).unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    gateway.line_with(&["waiting"]);
+    gateway.signal("TERM");
+    gateway.line_with(&["drain"]);
+    gateway.signal("INT");
+    gateway.line_with(&["second signal"]);
+    assert_eq!(gateway.code(), Some(1));
+}
+
+#[test]
+fn a_taken_port_is_no_usage_error() {
+    let folder = Folder::new();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let args = ["gateway", "--listen", &address, "--facade", "127.0.0.1:0=orders"];
+    folder.check(&args, 1, &["cannot listen on", &address]);
+}
+
+#[test]
+fn json_logs_are_one_object_a_line() {
+    let folder = Folder::new();
+    let args = ["gateway", "--listen", "127.0.0.1:0", "--facade", "127.0.0.1:0=orders", "--log-format", "json"];
+    let mut gateway = folder.start(&args);
+    let mut lines = vec![gateway.line_with(&["facade"])];
+    gateway.signal("TERM");
+    assert_eq!(gateway.code(), Some(0));
+    let mut rest = String::new();
+    gateway.log.read_to_string(&mut rest).unwrap();
+    lines.extend(rest.lines().map(str::to_owned));
+    let objects: Vec<serde_json::Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&objects[0]["level"], &objects[0]["what"]), (&"INFO".into(), &"facade".into()));
+    assert!(objects[0]["address"].as_str().unwrap().starts_with("127.0.0.1:"));
+}

@@ -1,0 +1,217 @@
+//! The tunnel listener: authenticates an agent before the upgrade, greets it, and keeps its link registered.
+
+use std::{net::SocketAddr, sync::Arc, time::Instant};
+
+use axum::body::Body;
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use proto::{
+    link::{
+        Notice, Pending, receive_hello,
+        upgrade::{SUBPROTOCOL, accept_key, has_token, is_websocket},
+    },
+    session,
+    wire::{AgentHello, GatewayHello, Reject, ServiceName},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{Instrument, info, info_span, warn};
+
+use crate::{
+    auth::{Credentials, Identity},
+    config::Config,
+    limits::{HANDSHAKE, REJECT_HOLD_OFF, RETRY_AFTER_SECONDS},
+    registry::{Entry, Registry},
+};
+
+/// Everything that an agent's arrival needs.
+#[derive(Debug)]
+pub(crate) struct Tunnel {
+    path: String,
+    allowed_origins: Vec<String>,
+    credentials: Credentials,
+    hello: GatewayHello,
+    limits: session::Limits,
+    registry: Arc<Registry>,
+    /// No agent is let in from then on.
+    stop: CancellationToken,
+    /// Every link is a task of this tracker.
+    links: TaskTracker,
+}
+
+type Io = TokioIo<hyper::upgrade::Upgraded>;
+
+impl Tunnel {
+    pub(crate) fn new(config: &Config, registry: Arc<Registry>, stop: CancellationToken, links: TaskTracker) -> Self {
+        let limits = session::Limits {
+            streams: config.limits.streams,
+            window: config.limits.window,
+            growth: config.limits.growth(),
+            ..session::Limits::default()
+        };
+        Self {
+            path: config.path.clone(),
+            allowed_origins: config.allowed_origins.clone(),
+            credentials: Credentials::new(&config.agents),
+            hello: GatewayHello {
+                gateway: config.name.clone(),
+                window: limits.window,
+                streams: limits.streams,
+                heartbeat: config.heartbeat,
+            },
+            limits,
+            registry,
+            stop,
+            links,
+        }
+    }
+
+    /// Answers a request to the tunnel listener: 101, or plain HTTP that leaves no state behind.
+    pub(crate) fn answer(self: &Arc<Self>, mut request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+        let identity = match self.admit(&request) {
+            Ok(identity) => identity,
+            Err(refusal) => {
+                warn!(%peer, status = refusal.status.as_u16(), why = refusal.why, "refused a connection to the tunnel");
+                return refusal.response();
+            }
+        };
+        let key = request.headers().get(header::SEC_WEBSOCKET_KEY).map_or(&[][..], HeaderValue::as_bytes);
+        let response = switching(&accept_key(key));
+        let upgrade = hyper::upgrade::on(&mut request);
+        let span = info_span!("link", %peer, agent = tracing::field::Empty);
+        self.links.spawn(self.clone().welcome(upgrade, identity, peer).instrument(span));
+        response
+    }
+
+    /// Settles credential and version before anything is promised.
+    fn admit(&self, request: &Request<Incoming>) -> Result<Arc<Identity>, Refusal> {
+        let headers = request.headers();
+        let refuse = |status, why| Err(Refusal { status, why });
+        if request.uri().path() != self.path {
+            return refuse(StatusCode::NOT_FOUND, "the tunnel is not offered at this path");
+        }
+        let Ok(identity) = self.credentials.identify(headers) else {
+            return refuse(StatusCode::UNAUTHORIZED, "the credential is missing or not known to this gateway");
+        };
+        if !self.permits_origin(headers.get(header::ORIGIN)) {
+            return refuse(StatusCode::FORBIDDEN, "browsers may not connect: this Origin is not in allowed_origins");
+        }
+        if request.method() != Method::GET {
+            return refuse(StatusCode::METHOD_NOT_ALLOWED, "an upgrade is a GET");
+        }
+        if !is_websocket(headers) || headers.get(header::SEC_WEBSOCKET_KEY).is_none_or(|key| key.len() != 24) {
+            return refuse(StatusCode::BAD_REQUEST, "this endpoint speaks WebSocket with Reachback agents only");
+        }
+        if headers.get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13")
+            || !has_token(headers, &header::SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL)
+        {
+            return refuse(StatusCode::UPGRADE_REQUIRED, "this gateway speaks reachback.v1 over WebSocket version 13");
+        }
+        if self.stop.is_cancelled() {
+            return refuse(StatusCode::SERVICE_UNAVAILABLE, "this gateway is draining");
+        }
+        Ok(identity)
+    }
+
+    fn permits_origin(&self, origin: Option<&HeaderValue>) -> bool {
+        let Some(origin) = origin else { return true };
+        let origin = origin.to_str().unwrap_or_default();
+        self.allowed_origins.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin))
+    }
+
+    /// From the 101 to the end of the link.
+    async fn welcome(self: Arc<Self>, upgrade: OnUpgrade, identity: Arc<Identity>, peer: SocketAddr) {
+        let pending = match tokio::time::timeout(HANDSHAKE, greet(upgrade)).await {
+            Ok(Ok(pending)) => pending,
+            Ok(Err(error)) => return warn!(error, "an agent's greeting failed"),
+            Err(_) => return warn!("an agent did not say hello in time"),
+        };
+        let agent = identity.name(&pending.hello().agent).to_owned();
+        tracing::Span::current().record("agent", &agent);
+        if let Some(service) = identity.first_not_permitted(&pending.hello().services).cloned() {
+            warn!(%service, "rejected an agent that claims a service it may not serve");
+            return pending.reject(not_permitted(&service)).await;
+        }
+        self.run_link(pending, agent, &identity, peer).await;
+    }
+
+    async fn run_link(&self, pending: Pending<Io>, agent: String, identity: &Identity, address: SocketAddr) {
+        let (link, hello) = match pending.accept(self.hello.clone(), self.limits).await {
+            Ok(accepted) => accepted,
+            Err(error) => return warn!(%error, "an agent's greeting failed"),
+        };
+        let connection = link.connection();
+        let AgentHello { instance, services, version, .. } = hello;
+        info!(instance, version, ?services, "link up");
+        let since = Instant::now();
+        let entry = Entry { agent, instance, version, address, since, services, connection: connection.clone() };
+        let registered = self.registry.add(entry);
+        let end = link.run(|notice| match notice {
+            Notice::Services(services) => match identity.first_not_permitted(&services) {
+                None => {
+                    info!(?services, "the agent's services changed");
+                    registered.replace_services(services);
+                }
+                Some(service) => {
+                    warn!(%service, "closing the link of an agent that claims a service it may not serve");
+                    connection.close();
+                }
+            },
+            Notice::GoAway => info!("the agent is draining"),
+            Notice::Request(_) => unreachable!("an agent opens no streams"),
+        });
+        let end = end.await;
+        drop(registered);
+        info!(%end, lasted_s = since.elapsed().as_secs(), "link down");
+    }
+}
+
+async fn greet(upgrade: OnUpgrade) -> Result<Pending<Io>, String> {
+    let upgraded = upgrade.await.map_err(|error| error.to_string())?;
+    receive_hello(TokioIo::new(upgraded)).await.map_err(|error| error.to_string())
+}
+
+fn not_permitted(service: &ServiceName) -> Reject {
+    Reject {
+        code: "service_not_permitted".to_owned(),
+        message: format!("the credential does not permit the service {service}; add it to the gateway's agents list"),
+        retry_after: REJECT_HOLD_OFF,
+    }
+}
+
+fn switching(accept: &str) -> Response<Body> {
+    let accept = HeaderValue::from_str(accept).expect("base64 is visible ASCII");
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+    response
+}
+
+/// Why there is no 101.
+struct Refusal {
+    status: StatusCode,
+    why: &'static str,
+}
+
+impl Refusal {
+    fn response(&self) -> Response<Body> {
+        let mut response = Response::new(Body::from(format!("{}\n", self.why)));
+        *response.status_mut() = self.status;
+        let advice: Option<(HeaderName, HeaderValue)> = match self.status {
+            StatusCode::UNAUTHORIZED => Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
+            StatusCode::METHOD_NOT_ALLOWED => Some((header::ALLOW, HeaderValue::from_static("GET"))),
+            StatusCode::UPGRADE_REQUIRED => Some((header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"))),
+            StatusCode::SERVICE_UNAVAILABLE => Some((header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS))),
+            _ => None,
+        };
+        response.headers_mut().extend(advice);
+        // A stranger leaves nothing behind, not even an idle connection.
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        response
+    }
+}

@@ -1,0 +1,123 @@
+//! The gateway about itself: probes on `health`, and everything on the loopback `admin` listener. Read-only.
+
+use std::{sync::Arc, time::Instant};
+
+use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use crate::{config::Routing, facade::Facade, registry::Registry};
+
+/// What there is to tell.
+#[derive(Debug)]
+pub(crate) struct Status {
+    pub(crate) name: String,
+    pub(crate) started: Instant,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) facades: Vec<Arc<Facade>>,
+    pub(crate) draining: CancellationToken,
+}
+
+/// The routes that may be offered beyond loopback.
+pub(crate) fn health(status: Arc<Status>) -> Router {
+    Router::new().route("/livez", get(async || "ok\n")).route("/readyz", get(ready)).with_state(status)
+}
+
+/// Those, and what only the host itself may read.
+pub(crate) fn admin(status: Arc<Status>) -> Router {
+    health(status.clone()).merge(Router::new().route("/status", get(full)).with_state(status))
+}
+
+#[derive(Serialize)]
+struct Readiness {
+    ready: bool,
+    reasons: Vec<&'static str>,
+}
+
+/// Ready does not wait for agents: they reach a gateway through whatever routes only to those that are ready.
+async fn ready(State(status): State<Arc<Status>>) -> (StatusCode, Json<Readiness>) {
+    let draining = status.draining.is_cancelled();
+    let reasons = if draining { vec!["draining"] } else { vec![] };
+    let code = if draining { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+    (code, Json(Readiness { ready: !draining, reasons }))
+}
+
+#[derive(Serialize)]
+struct Full {
+    gateway: String,
+    version: &'static str,
+    uptime_s: u64,
+    draining: bool,
+    links: Vec<LinkStatus>,
+    services: std::collections::BTreeMap<String, ServiceStatus>,
+    facades: Vec<FacadeStatus>,
+    streams: usize,
+}
+
+#[derive(Serialize)]
+struct LinkStatus {
+    agent: String,
+    instance: String,
+    version: String,
+    address: String,
+    uptime_s: u64,
+    rtt_us: Option<u128>,
+    services: Vec<String>,
+    streams: usize,
+}
+
+#[derive(Default, Serialize)]
+struct ServiceStatus {
+    agents: std::collections::BTreeSet<String>,
+    links: usize,
+}
+
+#[derive(Serialize)]
+struct FacadeStatus {
+    listen: String,
+    route: String,
+    requests: u32,
+}
+
+async fn full(State(status): State<Arc<Status>>) -> Json<Full> {
+    let mut links = Vec::new();
+    let mut services = std::collections::BTreeMap::<String, ServiceStatus>::new();
+    for entry in status.registry.entries() {
+        for service in &entry.services {
+            let known = services.entry(service.to_string()).or_default();
+            known.links += 1;
+            known.agents.insert(entry.agent.clone());
+        }
+        links.push(LinkStatus {
+            uptime_s: entry.since.elapsed().as_secs(),
+            rtt_us: entry.connection.rtt().map(|rtt| rtt.as_micros()),
+            streams: entry.connection.streams(),
+            services: entry.services.iter().map(ToString::to_string).collect(),
+            address: entry.address.to_string(),
+            agent: entry.agent,
+            instance: entry.instance,
+            version: entry.version,
+        });
+    }
+    Json(Full {
+        gateway: status.name.clone(),
+        version: env!("CARGO_PKG_VERSION"),
+        uptime_s: status.started.elapsed().as_secs(),
+        draining: status.draining.is_cancelled(),
+        streams: links.iter().map(|link| link.streams).sum(),
+        links,
+        services,
+        facades: status.facades.iter().map(|facade| facade_status(facade)).collect(),
+    })
+}
+
+fn facade_status(facade: &Facade) -> FacadeStatus {
+    let settings = facade.settings();
+    let route = match &settings.routing {
+        Routing::Service(service) => format!("service {service}"),
+        Routing::HostSuffix(suffix) => format!("host *.{suffix}"),
+        Routing::Hosts(hosts) => format!("hosts {}", hosts.keys().cloned().collect::<Vec<_>>().join(", ")),
+        Routing::Path => "path".to_owned(),
+    };
+    FacadeStatus { listen: settings.listen.to_string(), route, requests: facade.in_flight() }
+}

@@ -1,0 +1,257 @@
+//! From what was written to what it means: every key checked, everything wrong reported at once.
+
+use std::{net::SocketAddr, time::Duration};
+
+use proto::wire::InvalidName;
+use settings::{
+    At, Fault, Findings, Invalid, Place, Source, Token, net,
+    net::RawListener,
+    units::{count_within, duration_within, switch},
+};
+
+use super::{
+    AgentCredential, Agents, Config, DRAIN_GRACE, Facade, HEARTBEAT, PATH, REQUESTS, Routing, ServicePattern,
+    WAIT_FOR_AGENT, facade,
+    raw::{RawAgent, RawConfig},
+};
+
+/// Heartbeats: faster ones load small machines, slower ones leave the dead in the registry for minutes.
+const HEARTBEATS: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(300);
+
+/// Longest drain; whoever wants more wants no end.
+const LONGEST_DRAIN: Duration = Duration::from_secs(3600);
+
+/// Most requests in flight at one facade: beyond it the process runs out of file descriptors first.
+const MOST_REQUESTS: u32 = 1_000_000;
+
+/// Longest tunnel path, in bytes.
+const PATH_BYTES: usize = 256;
+
+pub(super) fn check(raw: &RawConfig, source: &Source) -> Result<Config, Invalid> {
+    let mut found = Findings::new(source);
+    let config = config(raw, &mut found);
+    let (mut config, warnings) = found.finish(config)?;
+    config.warnings = warnings;
+    Ok(config)
+}
+
+fn config(raw: &RawConfig, found: &mut Findings<'_>) -> Option<Config> {
+    let name = found.optional(raw.name.as_ref(), net::name);
+    let path = found.or(raw.path.as_ref(), PATH.to_owned(), tunnel_path);
+    let agents = agents(&raw.agents, found);
+    let facades = facades(raw, found);
+    let listeners = listeners(raw, agents.as_ref(), facades.as_deref(), found);
+    let heartbeat = found.or(raw.heartbeat.as_ref(), HEARTBEAT, duration_within(HEARTBEATS));
+    let drain_grace = found.or(raw.drain_grace.as_ref(), DRAIN_GRACE, duration_within(Duration::ZERO..=LONGEST_DRAIN));
+    let limits = raw.limits.of_links().check(found);
+    let requests = found.or(raw.limits.requests_per_facade.as_ref(), REQUESTS, count_within(1..=MOST_REQUESTS));
+    let origins = found.each(&raw.allowed_origins, origin);
+    warn_of_unserved(agents.as_ref(), facades.as_deref(), found);
+
+    let Listeners { tunnel, admin, health } = listeners?;
+    Some(Config {
+        name: name?.unwrap_or_else(|| net::host_name("gateway")),
+        listen: tunnel,
+        path: path?,
+        facades: facades?.into_iter().map(|(facade, _)| facade).collect(),
+        admin,
+        health,
+        agents: agents?,
+        heartbeat: heartbeat?,
+        drain_grace: drain_grace?,
+        limits: limits?,
+        requests: requests?,
+        allowed_origins: origins?.into_iter().map(|origin| origin.value).collect(),
+        warnings: Vec::new(),
+    })
+}
+
+fn facades(raw: &RawConfig, found: &mut Findings<'_>) -> Option<Vec<(Facade, At<SocketAddr>)>> {
+    if raw.facades.is_empty() {
+        let remedy = "add facades: [ { listen: 127.0.0.1:7080, service: orders } ]";
+        found.fault(None, Fault::new("there is no facade: no application could reach anything", remedy));
+        return None;
+    }
+    let usual_wait = found.or(raw.wait_for_agent.as_ref(), WAIT_FOR_AGENT, facade::wait);
+    // A wrong `wait_for_agent` must not hide what is wrong with the facades.
+    let wait = usual_wait.unwrap_or(WAIT_FOR_AGENT);
+    let checked: Vec<_> = raw.facades.iter().map(|raw| facade::check(raw, wait, found)).collect();
+    usual_wait.and_then(|_| checked.into_iter().collect())
+}
+
+struct Listeners {
+    tunnel: SocketAddr,
+    admin: Option<SocketAddr>,
+    health: Option<SocketAddr>,
+}
+
+fn listeners(
+    raw: &RawConfig,
+    agents: Option<&Agents>,
+    facades: Option<&[(Facade, At<SocketAddr>)]>,
+    found: &mut Findings<'_>,
+) -> Option<Listeners> {
+    let missing = Fault::new("there is no address where agents could connect", "add `listen`: listen: 127.0.0.1:7100");
+    let tunnel = found.required(raw.listen.as_ref(), (None, missing), net::address);
+    let admin = RawListener::check(raw.admin.as_ref(), "admin", found, net::loopback_address);
+    let health = RawListener::check(raw.health.as_ref(), "health", found, net::address);
+    let insecure = found.or(raw.insecure_listen.as_ref(), false, switch);
+
+    let place = raw.listen.as_ref().map(|text| text.place).unwrap_or_default();
+    let tunnel = At { value: tunnel?, place };
+    let (admin, health) = (admin?, health?);
+    let mut exposed = vec![("the tunnel", tunnel.clone())];
+    exposed.extend(facades.unwrap_or_default().iter().map(|(_, address)| ("a facade", address.clone())));
+    let guarded = exposure(&exposed, insecure?, agents?, found);
+
+    let mut all = exposed;
+    all.extend(admin.iter().map(|address| ("`admin`", address.clone())));
+    all.extend(health.iter().map(|address| ("`health`", address.clone())));
+    let distinct = net::distinct(found, &all);
+    guarded.and(distinct)?;
+    Some(Listeners {
+        tunnel: tunnel.value,
+        admin: admin.map(|address| address.value),
+        health: health.map(|address| address.value),
+    })
+}
+
+/// Nothing but loopback without credentials, and nothing unencrypted beyond loopback that nobody asked for.
+fn exposure(
+    listeners: &[(&str, At<SocketAddr>)],
+    insecure: bool,
+    agents: &Agents,
+    found: &mut Findings<'_>,
+) -> Option<()> {
+    let file = found.source().is_numbered();
+    let mut guarded = Some(());
+    for (what, address) in listeners.iter().filter(|(_, address)| !net::is_loopback(address.value.ip())) {
+        let local = format!("listen on 127.0.0.1:{}", address.value.port());
+        let beyond = format!("{what} on {} can be reached from other machines", address.value);
+        let fault = match agents {
+            Agents::Anyone if file => Fault::new(
+                format!("{beyond}, but no agent credential is configured: anyone could pose as an agent"),
+                format!("{local}, or list the agents permitted under `agents`"),
+            ),
+            Agents::Anyone => Fault::new(
+                format!("{beyond}, but no agent credential is configured: anyone could pose as an agent"),
+                format!("{local}; beyond loopback a gateway needs a configuration file"),
+            ),
+            Agents::Listed(_) if insecure => continue,
+            Agents::Listed(_) if file => Fault::new(
+                format!("{beyond} and is not encrypted"),
+                format!("{local}; or, if TLS ends in front of it or that is meant, set insecure_listen: true"),
+            ),
+            Agents::Listed(_) => Fault::new(
+                format!("{beyond} and is not encrypted"),
+                format!("{local}; beyond loopback a gateway needs a configuration file"),
+            ),
+        };
+        found.fault(address.place, fault);
+        guarded = None;
+    }
+    guarded
+}
+
+fn agents(raw: &[At<RawAgent>], found: &mut Findings<'_>) -> Option<Agents> {
+    if raw.is_empty() {
+        found.warn(None, "no agent credential is configured: any process on this machine may pose as an agent, and only loopback is served");
+        return Some(Agents::Anyone);
+    }
+    let mut agents: Vec<AgentCredential> = Vec::new();
+    let mut complete = Some(());
+    for raw in raw {
+        match agent(raw, &agents, found) {
+            Some(agent) => agents.push(agent),
+            None => complete = None,
+        }
+    }
+    complete.map(|()| Agents::Listed(agents))
+}
+
+fn agent(raw: &At<RawAgent>, earlier: &[AgentCredential], found: &mut Findings<'_>) -> Option<AgentCredential> {
+    let RawAgent { name, token_file, token_env, services } = &raw.value;
+    let at = Some(raw.place);
+    let unnamed = Fault::new("this agent has no name", "add `name`, which stands in logs and in /status");
+    let checked = found.required(name.as_ref(), (at, unnamed), net::name);
+    let token = settings::token::token(found, token_file.as_ref(), token_env.as_ref());
+    if matches!(token, Some(None)) {
+        let remedy = "add `token_file: PATH` or `token_env: VARIABLE`";
+        found.fault(raw.place, Fault::new("this agent has no token to prove itself with", remedy));
+    }
+    let services = patterns(raw.place, services, found);
+    let agent = AgentCredential { name: checked?, token: token??, services: services? };
+    unlike(&agent, name.as_ref().map_or(raw.place, |name| name.place), earlier, found)?;
+    Some(agent)
+}
+
+fn patterns(place: Place, raw: &[settings::Text], found: &mut Findings<'_>) -> Option<Vec<ServicePattern>> {
+    if raw.is_empty() {
+        let remedy = r#"add `services`, such as services: [ orders, "*.acme" ], or "*" for all"#;
+        found.fault(place, Fault::new("this agent may serve nothing", remedy));
+        return None;
+    }
+    let remedy = r#"write a name such as orders, a suffix such as "*.acme", or "*" for every service"#;
+    let wrong = |text: &str| Fault::new(format!("{text:?} is not a pattern of service names"), remedy);
+    let pattern = |text: &str| text.parse().map_err(|_: InvalidName| wrong(text));
+    Some(found.each(raw, pattern)?.into_iter().map(|pattern| pattern.value).collect())
+}
+
+/// A token or name given twice would leave open which agent it is.
+fn unlike(agent: &AgentCredential, place: Place, earlier: &[AgentCredential], found: &mut Findings<'_>) -> Option<()> {
+    let same = |a: &Token, b: &Token| a.expose() == b.expose();
+    let fault = if earlier.iter().any(|other| other.name == agent.name) {
+        Fault::new(format!("a second agent is named `{}`", agent.name), "give each agent a name of its own")
+    } else if let Some(other) = earlier.iter().find(|other| same(&other.token, &agent.token)) {
+        let what = format!("the agents `{}` and `{}` have the same token", other.name, agent.name);
+        Fault::new(what, "give each agent a token of its own")
+    } else {
+        return Some(());
+    };
+    found.fault(place, fault);
+    None
+}
+
+/// A facade for a service that no agent may serve is nearly always a slip of the pen.
+fn warn_of_unserved(agents: Option<&Agents>, facades: Option<&[(Facade, At<SocketAddr>)]>, found: &mut Findings<'_>) {
+    let Some(Agents::Listed(agents)) = agents else { return };
+    for (facade, address) in facades.unwrap_or_default() {
+        let services: Vec<_> = match &facade.routing {
+            Routing::Service(service) => vec![service],
+            Routing::Hosts(hosts) => hosts.values().collect(),
+            Routing::HostSuffix(_) | Routing::Path => Vec::new(),
+        };
+        let served = |service| agents.iter().flat_map(|agent| &agent.services).any(|pattern| pattern.matches(service));
+        for service in services.into_iter().filter(|service| !served(service)) {
+            found.warn(
+                address.place,
+                format!("no agent listed may serve `{service}`, so this facade can never reach it"),
+            );
+        }
+    }
+}
+
+fn tunnel_path(text: &str) -> Result<String, Fault> {
+    let segment = |segment: &str| {
+        !matches!(segment, "" | "." | "..")
+            && segment.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'~'))
+    };
+    let good = text.strip_prefix('/').is_some_and(|rest| rest.split('/').all(segment));
+    if good && text.len() <= PATH_BYTES {
+        return Ok(text.to_owned());
+    }
+    let remedy = format!("write a path such as {PATH}, of letters, digits, `-`, `_`, `.` and `~`");
+    Err(Fault::new(format!("{text:?} is not a path for the tunnel"), remedy))
+}
+
+fn origin(text: &str) -> Result<String, Fault> {
+    let lower = text.to_ascii_lowercase();
+    let host = lower.strip_prefix("https://").or_else(|| lower.strip_prefix("http://"));
+    let good =
+        |host: &str| !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:[]".contains(&b));
+    if host.is_some_and(good) {
+        return Ok(lower);
+    }
+    let remedy = "write scheme and host, such as https://console.example.org, without a path";
+    Err(Fault::new(format!("{text:?} is not an origin"), remedy))
+}

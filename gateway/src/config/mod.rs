@@ -1,0 +1,147 @@
+//! What a gateway is told to do, checked: a [`Config`] exists only if it can be carried out as it stands.
+
+mod check;
+mod facade;
+mod pattern;
+mod raw;
+#[cfg(test)]
+mod tests;
+
+use std::{collections::BTreeMap, net::SocketAddr, path::Path, time::Duration};
+
+pub use pattern::ServicePattern;
+use proto::wire::ServiceName;
+pub use raw::KEYS_OF_ITS_OWN;
+use settings::{Invalid, Limits, Source, Token};
+
+/// Where the tunnel is offered, by default and on both sides.
+pub const PATH: &str = "/reachback/v1";
+
+/// How long a request waits for an agent: longer than an agent takes to redial, shorter than clients' patience.
+pub const WAIT_FOR_AGENT: Duration = Duration::from_secs(5);
+
+/// Heartbeat: a dead link is noticed in at most two and a half of them, and idle timers of middleboxes (30 s at the
+/// shortest) do not run out.
+pub const HEARTBEAT: Duration = Duration::from_secs(10);
+
+/// How long a drain may take: five seconds less than Kubernetes gives a pod by default.
+pub const DRAIN_GRACE: Duration = Duration::from_secs(25);
+
+/// Requests in flight at one facade: the streams of four full links; past that, waiting helps nobody.
+pub const REQUESTS: u32 = 4096;
+
+/// A gateway's checked configuration.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// What the gateway calls itself in its hello and in logs. By default the host's name.
+    pub name: String,
+    /// Where agents connect. Beyond loopback only with `insecure_listen` and with agents listed.
+    pub listen: SocketAddr,
+    /// The path at which agents connect; begins with `/` and is longer.
+    pub path: String,
+    /// The local HTTP listeners, at least one.
+    pub facades: Vec<Facade>,
+    /// Where `/status` and everything else about the gateway can be read; loopback.
+    pub admin: Option<SocketAddr>,
+    /// Where probes and metrics can be read, and nothing else; may be any address.
+    pub health: Option<SocketAddr>,
+    /// Who may connect.
+    pub agents: Agents,
+    /// How often each side of a link pings the other; 1 s to 5 min.
+    pub heartbeat: Duration,
+    /// How long in-flight requests may take to finish once a shutdown has begun.
+    pub drain_grace: Duration,
+    /// The bounds of each link.
+    pub limits: Limits,
+    /// Requests in flight at each facade.
+    pub requests: u32,
+    /// Values of `Origin` that an upgrade may carry, in lower case. Agents send none, browsers always do.
+    pub allowed_origins: Vec<String>,
+    /// What is permitted but probably not meant, each with its place.
+    pub warnings: Vec<String>,
+}
+
+/// Which agents may connect.
+#[derive(Clone, Debug)]
+pub enum Agents {
+    /// No credential is configured: anyone, and therefore every listener of the configuration is loopback.
+    Anyone,
+    /// Whoever shows one of these credentials; at least one, and no two share a name or a token.
+    Listed(Vec<AgentCredential>),
+}
+
+/// One agent that may connect, and as what.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct AgentCredential {
+    /// The agent's name, whatever it calls itself.
+    pub name: String,
+    /// What it proves itself with.
+    pub token: Token,
+    /// The services that it may serve; at least one pattern.
+    pub services: Vec<ServicePattern>,
+}
+
+/// A local HTTP listener.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Facade {
+    /// Where applications connect.
+    pub listen: SocketAddr,
+    /// Which service a request is for.
+    pub routing: Routing,
+    /// How long a request waits for an agent that serves its service; zero for not at all.
+    pub wait_for_agent: Duration,
+}
+
+/// How a facade finds the service of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Routing {
+    /// Every request is for this service.
+    Service(ServiceName),
+    /// The host is the service, a dot and this suffix (lower case, no leading dot, no port).
+    HostSuffix(String),
+    /// These hosts (lower case, no port) and no others.
+    Hosts(BTreeMap<String, ServiceName>),
+    /// The first segment of the path, which is then taken off.
+    Path,
+}
+
+/// The flags of a first try without a file.
+#[derive(Clone, Debug)]
+pub struct Flags {
+    /// `--listen ADDR`.
+    pub listen: String,
+    /// `--facade ADDR=SERVICE`, repeated.
+    pub facades: Vec<String>,
+    /// `--token-file PATH`: who knows the token may serve every service.
+    pub token_file: Option<String>,
+}
+
+impl Config {
+    /// Reads and checks a file. Relative paths in it start at its folder.
+    ///
+    /// # Errors
+    /// [`Invalid`] with everything that is wrong, each with its line, column and remedy.
+    pub fn load(path: &Path) -> Result<Self, Invalid> {
+        Self::from_source(&Source::read(path)?)
+    }
+
+    /// Checks a text that is at hand.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn from_source(source: &Source) -> Result<Self, Invalid> {
+        check::check(&settings::yaml::read(source)?, source)
+    }
+
+    /// Checks what flags say.
+    ///
+    /// # Errors
+    /// [`Invalid`] with everything that is wrong, each with its flag and remedy.
+    pub fn from_flags(flags: &Flags) -> Result<Self, Invalid> {
+        let (raw, source) = raw::from_flags(flags)?;
+        check::check(&raw, &source)
+    }
+}

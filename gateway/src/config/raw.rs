@@ -1,0 +1,106 @@
+//! The keys of `gateway.yaml` as written, from a file or from flags; nothing is checked yet.
+
+use serde::Deserialize;
+use settings::{At, CommandLine, Entries, Fault, Findings, Invalid, Source, Text, limits::RawLimits, net::RawListener};
+
+use super::Flags;
+
+/// Keys that only a gateway's configuration has: they tell one from an agent's.
+pub const KEYS_OF_ITS_OWN: &[&str] =
+    &["listen", "path", "insecure_listen", "facades", "wait_for_agent", "agents", "heartbeat", "allowed_origins"];
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawConfig {
+    pub(super) listen: Option<Text>,
+    pub(super) path: Option<Text>,
+    pub(super) insecure_listen: Option<Text>,
+    pub(super) name: Option<Text>,
+    pub(super) facades: Vec<At<RawFacade>>,
+    pub(super) wait_for_agent: Option<Text>,
+    pub(super) admin: Option<At<RawListener>>,
+    pub(super) health: Option<At<RawListener>>,
+    pub(super) agents: Vec<At<RawAgent>>,
+    pub(super) heartbeat: Option<Text>,
+    pub(super) drain_grace: Option<Text>,
+    pub(super) limits: RawGatewayLimits,
+    pub(super) allowed_origins: Vec<Text>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawFacade {
+    pub(super) listen: Option<Text>,
+    pub(super) service: Option<Text>,
+    pub(super) route: Option<Text>,
+    pub(super) suffix: Option<Text>,
+    pub(super) hosts: Option<At<Entries<Text>>>,
+    pub(super) wait_for_agent: Option<Text>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawAgent {
+    pub(super) name: Option<Text>,
+    pub(super) token_file: Option<Text>,
+    pub(super) token_env: Option<Text>,
+    pub(super) services: Vec<Text>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawGatewayLimits {
+    streams_per_link: Option<Text>,
+    window: Option<Text>,
+    memory_per_link: Option<Text>,
+    pub(super) requests_per_facade: Option<Text>,
+}
+
+impl RawGatewayLimits {
+    /// The three that both sides know. Not `#[serde(flatten)]`: it would lose the places.
+    pub(super) fn of_links(&self) -> RawLimits {
+        RawLimits {
+            streams_per_link: self.streams_per_link.clone(),
+            window: self.window.clone(),
+            memory_per_link: self.memory_per_link.clone(),
+        }
+    }
+}
+
+/// The same keys, said by flags.
+pub(super) fn from_flags(flags: &Flags) -> Result<(RawConfig, Source), Invalid> {
+    let mut line = CommandLine::new();
+    let listen = line.flag("--listen", &flags.listen);
+    let facades: Vec<Text> = flags.facades.iter().map(|facade| line.flag("--facade", facade)).collect();
+    let token_file = flags.token_file.as_ref().map(|path| line.flag("--token-file", path));
+    let source = line.into_source();
+
+    let facades = facades.iter().map(|facade| raw_facade(facade, &source)).collect::<Result<_, _>>()?;
+    let agents = token_file.into_iter().map(raw_agent).collect();
+    Ok((RawConfig { listen: Some(listen), facades, agents, ..RawConfig::default() }, source))
+}
+
+fn raw_facade(facade: &Text, source: &Source) -> Result<At<RawFacade>, Invalid> {
+    let Some((listen, service)) = facade.split('=') else {
+        let fault = Fault::new(
+            format!("`{}` does not say which service the facade is for", facade.value),
+            "write --facade ADDRESS=SERVICE, such as --facade 127.0.0.1:7080=orders",
+        );
+        return Err(Findings::new(source).fail(facade.place, fault));
+    };
+    let value = RawFacade { listen: Some(listen), service: Some(service), ..RawFacade::default() };
+    Ok(At { value, place: facade.place })
+}
+
+/// Whoever knows the token of a first try is "agent" and may serve everything.
+fn raw_agent(token_file: Text) -> At<RawAgent> {
+    let place = token_file.place;
+    let word = |word: &str| At { value: word.to_owned(), place };
+    let value = RawAgent {
+        name: Some(word("agent")),
+        token_file: Some(token_file),
+        token_env: None,
+        services: vec![word("*")],
+    };
+    At { value, place }
+}

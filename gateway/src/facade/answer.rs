@@ -1,0 +1,88 @@
+//! The upstream's answer as the client gets it. The agent is not believed: what it says about framing is checked,
+//! so that a rogue agent can spoil its own answers and nobody else's.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Response, StatusCode};
+use http_body::{Body as _, Frame, SizeHint};
+use proto::{
+    hop::{content_length, remove_hop_by_hop},
+    link::{Body, BodyError},
+    wire::{Failure, FailureCode, ResponseHead},
+};
+
+use super::Slot;
+use crate::failure::{Asked, REACHBACK_ERROR, X_REQUEST_ID, request_id_value};
+
+/// Builds the response.
+pub(super) fn response(
+    head: ResponseHead,
+    body: Body,
+    method: &Method,
+    asked: &Asked,
+    slot: Slot,
+) -> Result<Response<axum::body::Body>, Failure> {
+    let ResponseHead { status, mut headers } = head;
+    if status.is_informational() {
+        return Err(wrong("the answer switches protocols although nobody asked for it"));
+    }
+    remove_hop_by_hop(&mut headers);
+    headers.remove(REACHBACK_ERROR);
+    headers.insert(X_REQUEST_ID, request_id_value(&asked.id));
+    let body = if has_no_body(method, status) {
+        if !body.is_end_stream() {
+            return Err(wrong("the answer has a body where HTTP allows none"));
+        }
+        axum::body::Body::empty()
+    } else {
+        let length = declared(&headers)?;
+        if body.is_end_stream() && length.is_some_and(|length| length > 0) {
+            return Err(wrong("the answer is shorter than its Content-Length"));
+        }
+        axum::body::Body::new(Download { body: body.with_length(length), _slot: slot })
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    Ok(response)
+}
+
+fn declared(headers: &HeaderMap) -> Result<Option<u64>, Failure> {
+    content_length(headers).map_err(|_| wrong("the answer's Content-Length is not one number"))
+}
+
+fn wrong(why: &'static str) -> Failure {
+    Failure::new(FailureCode::UpstreamProtocol, why)
+}
+
+/// RFC 9110 §6.4.1.
+fn has_no_body(method: &Method, status: StatusCode) -> bool {
+    *method == Method::HEAD || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+}
+
+/// An answer's body, which holds the request's place among those in flight to its end.
+struct Download {
+    body: Body,
+    _slot: Slot,
+}
+
+impl http_body::Body for Download {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

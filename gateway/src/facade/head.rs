@@ -1,0 +1,62 @@
+//! A request's head as it travels: what concerns only this hop is taken off.
+
+use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
+use proto::{
+    hop::remove_hop_by_hop,
+    wire::{Failure, FailureCode, RequestHead, RequestId, limits},
+};
+
+use super::route::Routed;
+use crate::failure::{X_REQUEST_ID, request_id_value};
+
+/// What this hop adds to `Via` (RFC 9110 §7.6.3).
+const VIA: HeaderValue = HeaderValue::from_static("1.1 reachback");
+
+/// Builds the head that travels.
+pub(super) fn request(parts: Parts, routed: Routed, request_id: RequestId) -> Result<RequestHead, Failure> {
+    let mut headers = parts.headers;
+    refuse_double_framing(&headers)?;
+    remove_hop_by_hop(&mut headers);
+    headers.append(header::VIA, VIA);
+    headers.insert(X_REQUEST_ID, request_id_value(&request_id));
+    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if headers.len() > limits::HEADER_LINES || bytes > limits::HEADER_BYTES {
+        return Err(Failure::new(FailureCode::HeadTooLarge, "the request's headers are too many or too long"));
+    }
+    if routed.target.len() > limits::TARGET_BYTES {
+        return Err(Failure::new(FailureCode::UriTooLong, "the request's target is too long"));
+    }
+    if parts.method.as_str().len() > limits::METHOD_BYTES {
+        return Err(Failure::new(FailureCode::BadRequest, "the request's method is too long"));
+    }
+    Ok(RequestHead {
+        service: routed.service,
+        method: parts.method,
+        target: routed.target,
+        headers,
+        request_id,
+        deadline: None,
+        upgrade: false,
+    })
+}
+
+/// Whether the client waits to be invited before it sends its body (RFC 9110 §10.1.1).
+pub(super) fn expects_continue(headers: &HeaderMap) -> Result<bool, Failure> {
+    match headers.get(header::EXPECT) {
+        None => Ok(false),
+        Some(value) if value.as_bytes().eq_ignore_ascii_case(b"100-continue") => Ok(true),
+        Some(_) => Err(Failure::new(FailureCode::BadRequest, "the only expectation there is is 100-continue")),
+    }
+}
+
+/// Two ways to say where the body ends are an attack on somebody (RFC 9112 §6.1).
+fn refuse_double_framing(headers: &HeaderMap) -> Result<(), Failure> {
+    let names: [HeaderName; 2] = [header::TRANSFER_ENCODING, header::CONTENT_LENGTH];
+    if names.iter().all(|name| headers.contains_key(name)) {
+        return Err(Failure::new(
+            FailureCode::BadRequest,
+            "the request has both a Content-Length and a Transfer-Encoding",
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,180 @@
+//! A facade: plain local HTTP on one side, streams on the other.
+
+mod answer;
+mod head;
+mod request_id;
+mod route;
+mod upload;
+
+use std::{
+    future::poll_fn,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    task::Poll,
+    time::Instant,
+};
+
+use axum::body::Body;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use proto::{
+    link::Answered,
+    session::{OpenError, StreamError},
+    wire::{Failure, FailureCode, RequestHead, ResetCode},
+};
+use tracing::debug;
+
+use self::upload::upload;
+use crate::{
+    config,
+    failure::{self, Asked},
+    registry::{Registry, Unavailable},
+};
+
+/// One facade listener's state.
+#[derive(Debug)]
+pub(crate) struct Facade {
+    settings: config::Facade,
+    registry: Arc<Registry>,
+    /// Requests that may be in flight.
+    most: u32,
+    in_flight: Arc<AtomicU32>,
+}
+
+impl Facade {
+    pub(crate) fn new(settings: config::Facade, registry: Arc<Registry>, most: u32) -> Self {
+        Self { settings, registry, most, in_flight: Arc::default() }
+    }
+
+    /// Requests whose answers are not complete.
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn settings(&self) -> &config::Facade {
+        &self.settings
+    }
+
+    /// Answers one request: with the upstream's answer, or with a failure that says who failed.
+    pub(crate) async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Body> {
+        let started = Instant::now();
+        let id = request_id::keep_or_make(request.headers());
+        let asked = Asked::new(request.method(), request.headers(), id);
+        let response = match self.forward(request, &asked).await {
+            Ok(response) => response,
+            Err(failure) => {
+                let (code, reason) = (failure.code.as_str(), &*failure.message);
+                debug!(request_id = %asked.id, code, reason, "request failed");
+                failure::response(&failure, &asked)
+            }
+        };
+        let (status, elapsed_us) = (response.status().as_u16(), started.elapsed().as_micros());
+        debug!(request_id = %asked.id, status, elapsed_us, "request answered");
+        response
+    }
+
+    async fn forward(&self, request: Request<Incoming>, asked: &Asked) -> Result<Response<Body>, Failure> {
+        let slot = Slot::take(&self.in_flight, self.most)?;
+        let (parts, body) = request.into_parts();
+        let routed = route::route(&self.settings.routing, &parts)?;
+        let held_back = head::expects_continue(&parts.headers)?;
+        let method = parts.method.clone();
+        let head = head::request(parts, routed, asked.id.clone())?;
+        let answered = self.exchange(head, body, held_back).await?;
+        match answered {
+            Answered::Response(head, body) => answer::response(head, body, &method, asked, slot),
+            Answered::Failure(failure) => Err(failure),
+        }
+    }
+
+    /// Sends a request over a link that serves its name, and waits for the answer's head.
+    async fn exchange(&self, head: RequestHead, body: Incoming, held_back: bool) -> Result<Answered, Failure> {
+        let wait = self.settings.wait_for_agent;
+        let connection =
+            self.registry.choose_within(&head.service, wait).await.map_err(|why| unavailable(why, &head))?;
+        let bodiless = http_body::Body::is_end_stream(&body);
+        let (writer, response) = connection.open(head, bodiless).map_err(not_opened)?;
+        let mut response = pin!(response);
+        if bodiless {
+            drop(writer);
+            return response.await.map_err(|error| lost(&error));
+        }
+        let mut upload = Box::pin(upload(body, writer, held_back));
+        let mut uploading = true;
+        let answered = poll_fn(|cx| {
+            uploading = uploading && upload.as_mut().poll(cx).is_pending();
+            match response.as_mut().poll(cx) {
+                Poll::Ready(answered) => Poll::Ready(answered),
+                Poll::Pending => Poll::Pending,
+            }
+        });
+        let answered = answered.await;
+        if uploading {
+            // The answer begins while the body still comes: neither waits for the other.
+            tokio::spawn(upload);
+        }
+        answered.map_err(|error| lost(&error))
+    }
+}
+
+/// A place among the requests in flight, given back when it is dropped.
+#[derive(Debug)]
+struct Slot(Arc<AtomicU32>);
+
+impl Slot {
+    fn take(in_flight: &Arc<AtomicU32>, most: u32) -> Result<Self, Failure> {
+        if in_flight.fetch_add(1, Ordering::Relaxed) >= most {
+            in_flight.fetch_sub(1, Ordering::Relaxed);
+            let message =
+                format!("this facade has {most} requests in flight, as many as its `requests` setting allows");
+            return Err(Failure::retry_safe(FailureCode::Overloaded, message));
+        }
+        Ok(Self(in_flight.clone()))
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn unavailable(why: Unavailable, head: &RequestHead) -> Failure {
+    let service = &head.service;
+    match why {
+        Unavailable::NoAgent => {
+            Failure::retry_safe(FailureCode::NoAgent, format!("no agent that serves {service} is connected"))
+        }
+        Unavailable::Full => Failure::retry_safe(
+            FailureCode::Overloaded,
+            format!("every link that serves {service} has as many streams open as it takes"),
+        ),
+    }
+}
+
+fn not_opened(error: OpenError) -> Failure {
+    Failure::retry_safe(FailureCode::Overloaded, error.to_string())
+}
+
+/// What it means for the client that the stream ended before an answer came.
+fn lost(error: &StreamError) -> Failure {
+    match error {
+        StreamError::NotProcessed => {
+            Failure::retry_safe(FailureCode::Overloaded, "the agent took no new request: it is draining or full")
+        }
+        StreamError::LinkLost { sent: false } => {
+            Failure::retry_safe(FailureCode::NoAgent, "the link was lost before the request was sent")
+        }
+        StreamError::LinkLost { sent: true } => Failure::new(
+            FailureCode::LinkLost,
+            "the link was lost after the request was sent; it may have been processed",
+        ),
+        StreamError::Reset { code: ResetCode::Aborted, .. } => {
+            Failure::new(FailureCode::BadRequest, "the request's body was cut short")
+        }
+        StreamError::Reset { .. } => Failure::new(FailureCode::Internal, format!("the agent gave up: {error}")),
+    }
+}

@@ -1,0 +1,194 @@
+//! Failures as HTTP: the one place that maps a failure to a status, a Proxy-Status type and a body.
+
+use axum::body::Body;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use proto::wire::{Failure, FailureCode, RequestId};
+use serde::Serialize;
+
+use crate::limits::RETRY_AFTER_SECONDS;
+
+/// Present on exactly those answers that the bridge composed itself.
+pub(crate) const REACHBACK_ERROR: HeaderName = HeaderName::from_static("reachback-error");
+
+const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
+
+/// Carries the request id to the upstream and back to the client.
+pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What of a request decides how a failure is told.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) id: RequestId,
+    is_head: bool,
+    accepts_json: bool,
+}
+
+/// RFC 9457. `type` is left out: it would be `about:blank`.
+#[derive(Serialize)]
+struct Problem<'a> {
+    title: &'static str,
+    status: u16,
+    code: &'static str,
+    detail: &'a str,
+    source: &'static str,
+    retry_safe: bool,
+    request_id: &'a str,
+}
+
+impl Asked {
+    pub(crate) fn new(method: &Method, headers: &HeaderMap, id: RequestId) -> Self {
+        Self { id, is_head: *method == Method::HEAD, accepts_json: accepts_json(headers) }
+    }
+}
+
+/// The answer to a request that failed.
+pub(crate) fn response(failure: &Failure, asked: &Asked) -> Response<Body> {
+    let Mapped { status, proxy_error, source } = map(failure.code);
+    let (content_type, body) = if asked.accepts_json {
+        ("application/problem+json", problem(failure, asked, status, source))
+    } else {
+        ("text/plain; charset=utf-8", plain(failure, asked, source))
+    };
+    let length = body.len();
+    let mut response = Response::new(if asked.is_head { Body::empty() } else { Body::from(body) });
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(REACHBACK_ERROR, HeaderValue::from_static(failure.code.as_str()));
+    headers.insert(PROXY_STATUS, proxy_status(proxy_error, &failure.message));
+    headers.insert(X_REQUEST_ID, request_id_value(&asked.id));
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
+    }
+    response
+}
+
+/// A request id as a header value.
+pub(crate) fn request_id_value(id: &RequestId) -> HeaderValue {
+    HeaderValue::from_str(id.as_str()).expect("a request id is visible ASCII")
+}
+
+struct Mapped {
+    status: StatusCode,
+    /// RFC 9209 §2.3.
+    proxy_error: &'static str,
+    /// Who failed.
+    source: &'static str,
+}
+
+fn map(code: FailureCode) -> Mapped {
+    use FailureCode as Code;
+    let (status, proxy_error, source) = match code {
+        Code::UnknownService => (StatusCode::NOT_FOUND, "destination_not_found", "gateway"),
+        Code::NoAgent => (StatusCode::SERVICE_UNAVAILABLE, "destination_unavailable", "gateway"),
+        Code::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "connection_limit_reached", "gateway"),
+        Code::Denied => (StatusCode::FORBIDDEN, "http_request_denied", "agent"),
+        Code::BadRequest => (StatusCode::BAD_REQUEST, "http_request_error", "client"),
+        Code::UriTooLong => (StatusCode::URI_TOO_LONG, "http_request_error", "client"),
+        Code::HeadTooLarge => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "http_request_error", "client"),
+        Code::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "http_request_error", "client"),
+        Code::UpstreamRefused => (StatusCode::BAD_GATEWAY, "connection_refused", "upstream"),
+        Code::UpstreamConnectTimeout => (StatusCode::GATEWAY_TIMEOUT, "connection_timeout", "upstream"),
+        Code::UpstreamTimeout => (StatusCode::GATEWAY_TIMEOUT, "http_response_timeout", "upstream"),
+        Code::UpstreamProtocol => (StatusCode::BAD_GATEWAY, "http_protocol_error", "upstream"),
+        Code::LinkLost => (StatusCode::BAD_GATEWAY, "connection_terminated", "agent"),
+        _ => (StatusCode::INTERNAL_SERVER_ERROR, "proxy_internal_error", "gateway"),
+    };
+    Mapped { status, proxy_error, source }
+}
+
+fn problem(failure: &Failure, asked: &Asked, status: StatusCode, source: &'static str) -> String {
+    let problem = Problem {
+        title: status.canonical_reason().unwrap_or("Error"),
+        status: status.as_u16(),
+        code: failure.code.as_str(),
+        detail: &failure.message,
+        source,
+        retry_safe: failure.retry_safe,
+        request_id: asked.id.as_str(),
+    };
+    let mut text = serde_json::to_string(&problem).expect("plain text always serialises");
+    text.push('\n');
+    text
+}
+
+fn plain(failure: &Failure, asked: &Asked, source: &str) -> String {
+    let again = if failure.retry_safe { "safe to retry" } else { "not known to be safe to retry" };
+    format!("{}\n{} ({source}), {again}, request {}\n", failure.message, failure.code.as_str(), asked.id)
+}
+
+/// `reachback; error=…; details="…"`, the details as a structured-field string (RFC 8941 §3.3.3).
+fn proxy_status(error: &str, details: &str) -> HeaderValue {
+    let mut value = format!("reachback; error={error}; details=\"");
+    for c in details.chars() {
+        match c {
+            '"' | '\\' => value.extend(['\\', c]),
+            ' '..='~' => value.push(c),
+            _ => value.push('?'),
+        }
+    }
+    value.push('"');
+    HeaderValue::from_str(&value).expect("only printable ASCII was pushed")
+}
+
+fn accepts_json(headers: &HeaderMap) -> bool {
+    let mut accepts = headers.get_all(header::ACCEPT).iter().peekable();
+    if accepts.peek().is_none() {
+        return true;
+    }
+    accepts
+        .filter_map(|value| value.to_str().ok())
+        .any(|value| ["*/*", "application/*", "json"].iter().any(|wanted| value.contains(wanted)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_its_row() {
+        let check = |code, status: u16, error: &str| {
+            let mapped = map(code);
+            assert_eq!((mapped.status.as_u16(), mapped.proxy_error), (status, error), "{code:?}");
+        };
+        check(FailureCode::UnknownService, 404, "destination_not_found");
+        check(FailureCode::NoAgent, 503, "destination_unavailable");
+        check(FailureCode::Overloaded, 503, "connection_limit_reached");
+        check(FailureCode::Denied, 403, "http_request_denied");
+        check(FailureCode::BadRequest, 400, "http_request_error");
+        check(FailureCode::UriTooLong, 414, "http_request_error");
+        check(FailureCode::HeadTooLarge, 431, "http_request_error");
+        check(FailureCode::BodyTooLarge, 413, "http_request_error");
+        check(FailureCode::UpstreamRefused, 502, "connection_refused");
+        check(FailureCode::UpstreamConnectTimeout, 504, "connection_timeout");
+        check(FailureCode::UpstreamTimeout, 504, "http_response_timeout");
+        check(FailureCode::UpstreamProtocol, 502, "http_protocol_error");
+        check(FailureCode::LinkLost, 502, "connection_terminated");
+        check(FailureCode::Internal, 500, "proxy_internal_error");
+        assert_eq!(FailureCode::all().count(), 14, "a new code needs a row here");
+    }
+
+    #[test]
+    fn proxy_status_is_a_structured_field() {
+        let value = proxy_status("x", "say \"no\" \\ caf\u{e9}\r\n");
+        assert_eq!(value.to_str().unwrap(), r#"reachback; error=x; details="say \"no\" \\ caf???""#);
+    }
+
+    #[test]
+    fn json_unless_the_client_wants_none() {
+        let check = |accept: Option<&str>, expected| {
+            let mut headers = HeaderMap::new();
+            if let Some(accept) = accept {
+                headers.insert(header::ACCEPT, accept.parse().unwrap());
+            }
+            assert_eq!(accepts_json(&headers), expected, "{accept:?}");
+        };
+        check(None, true);
+        check(Some("*/*"), true);
+        check(Some("text/html, application/json;q=0.5"), true);
+        check(Some("application/problem+json"), true);
+        check(Some("text/html"), false);
+    }
+}

@@ -1,0 +1,143 @@
+//! The gateway: accepts agents, and offers their services to applications as plain local HTTP.
+//!
+//! A request comes to a [`facade`], which finds the service it is for; the [`registry`] knows the links that serve
+//! it; [`accept`] is where those links come from.
+
+mod accept;
+mod admin;
+mod auth;
+pub mod config;
+mod facade;
+mod failure;
+mod limits;
+mod registry;
+mod serve;
+
+use std::{io, net::SocketAddr, sync::Arc, time::Instant};
+
+use tokio::net::TcpStream;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower_service::Service;
+use tracing::{info, warn};
+
+use self::{accept::Tunnel, admin::Status, facade::Facade, registry::Registry, serve::Server};
+pub use config::Config;
+
+/// A gateway with its listeners bound.
+#[derive(Debug)]
+pub struct Gateway {
+    config: Config,
+    tunnel: Server,
+    facades: Vec<Server>,
+    admin: Option<Server>,
+    health: Option<Server>,
+}
+
+/// A listener could not be bound.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address} ({what}): {error}")]
+pub struct BindError {
+    what: &'static str,
+    address: SocketAddr,
+    error: io::Error,
+}
+
+impl Gateway {
+    /// Binds every listener of the configuration.
+    ///
+    /// # Errors
+    /// [`BindError`] for the first that cannot be bound.
+    pub async fn bind(config: Config) -> Result<Self, BindError> {
+        let tunnel = bind("tunnel", config.listen).await?;
+        let mut facades = Vec::new();
+        for facade in &config.facades {
+            facades.push(bind("facade", facade.listen).await?);
+        }
+        let admin = bind_optional("admin", config.admin).await?;
+        let health = bind_optional("health", config.health).await?;
+        Ok(Self { config, tunnel, facades, admin, health })
+    }
+
+    /// Where it listens, as bound: the real ports where the configuration says 0.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<(&'static str, SocketAddr)> {
+        let facades = self.facades.iter().map(|facade| ("facade", facade));
+        let rest = [("admin", self.admin.as_ref()), ("health", self.health.as_ref())];
+        let rest = rest.into_iter().filter_map(|(what, server)| Some((what, server?)));
+        let servers = std::iter::once(("tunnel", &self.tunnel)).chain(facades).chain(rest);
+        servers.filter_map(|(what, server)| Some((what, server.listener.local_addr().ok()?))).collect()
+    }
+
+    /// Runs until `shutdown`, then drains: no new requests, what is in flight finishes within the grace period, and
+    /// the links close last.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let Self { config, tunnel, facades, admin, health } = self;
+        let registry = Arc::new(Registry::new());
+        let links = TaskTracker::new();
+        let stops: Vec<CancellationToken> = facades.iter().map(|server| server.stop.clone()).collect();
+        let requests: Vec<TaskTracker> = facades.iter().map(|server| server.connections.clone()).collect();
+        let facade = |settings: &config::Facade| Facade::new(settings.clone(), registry.clone(), config.requests);
+        let states: Vec<Arc<Facade>> = config.facades.iter().map(|settings| Arc::new(facade(settings))).collect();
+        let status = Arc::new(Status {
+            name: config.name.clone(),
+            started: Instant::now(),
+            registry: registry.clone(),
+            facades: states.clone(),
+            draining: shutdown.clone(),
+        });
+        for (server, state) in facades.into_iter().zip(states) {
+            tokio::spawn(
+                server.run(|stream| stream.set_nodelay(true), move |request, _| state.clone().answer(request)),
+            );
+        }
+        for (server, router) in [(admin, admin::admin(status.clone())), (health, admin::health(status))] {
+            if let Some(server) = server {
+                tokio::spawn(run_router(server, router));
+            }
+        }
+        let state = Arc::new(Tunnel::new(&config, registry.clone(), tunnel.stop.clone(), links.clone()));
+        let stop_tunnel = tunnel.stop.clone();
+        tokio::spawn(tunnel.run(tune, move |request, peer| std::future::ready(state.answer(request, peer))));
+
+        shutdown.cancelled().await;
+        info!(grace_s = config.drain_grace.as_secs(), "draining");
+        let drained = tokio::time::timeout(config.drain_grace, async {
+            stops.iter().for_each(CancellationToken::cancel);
+            for tracker in &requests {
+                tracker.close();
+                tracker.wait().await;
+            }
+            stop_tunnel.cancel();
+            registry.entries().iter().for_each(|entry| entry.connection.drain("the gateway shuts down"));
+            links.close();
+            links.wait().await;
+        });
+        if drained.await.is_err() {
+            warn!("the grace period is over: closing what is still in flight");
+            registry.entries().iter().for_each(|entry| entry.connection.close());
+        }
+    }
+}
+
+async fn run_router(server: Server, router: axum::Router) {
+    let answer = move |request, _| {
+        let mut router = router.clone();
+        async move { router.call(request).await.unwrap_or_else(|never| match never {}) }
+    };
+    server.run(|stream| stream.set_nodelay(true), answer).await;
+}
+
+fn tune(stream: &TcpStream) -> io::Result<()> {
+    proto::link::tune(stream)
+}
+
+async fn bind(what: &'static str, address: SocketAddr) -> Result<Server, BindError> {
+    Server::bind(address).await.map_err(|error| BindError { what, address, error })
+}
+
+async fn bind_optional(what: &'static str, address: Option<SocketAddr>) -> Result<Option<Server>, BindError> {
+    match address {
+        Some(address) => bind(what, address).await.map(Some),
+        None => Ok(None),
+    }
+}

@@ -1,0 +1,18 @@
+//! Every bound of the gateway that is not a setting, with its reason.
+
+use std::time::Duration;
+
+/// From the accepted connection to the agent's hello: a slow or silent stranger costs no more than this.
+pub(crate) const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// From the first byte a client could send to the end of its request's head, idle keep-alive time included.
+pub(crate) const REQUEST_HEAD: Duration = Duration::from_secs(75);
+
+/// How long a listener rests when the process is out of file descriptors: accepting at once again would spin.
+pub(crate) const ACCEPT_REST: Duration = Duration::from_millis(100);
+
+/// What a rejected agent waits before it dials again, unless it is about to be let in.
+pub(crate) const REJECT_HOLD_OFF: Duration = Duration::from_secs(60);
+
+/// What `Retry-After` tells a client when a retry may soon succeed, in seconds.
+pub(crate) const RETRY_AFTER_SECONDS: u16 = 1;

@@ -1,0 +1,171 @@
+//! Which links serve which services, and the wait for one that does.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{Mutex, MutexGuard},
+    time::{Duration, Instant},
+};
+
+use proto::{link::Connection, session::OpenError, wire::ServiceName};
+use tokio::sync::watch;
+
+/// Every live link of the gateway.
+#[derive(Debug)]
+pub(crate) struct Registry {
+    state: Mutex<State>,
+    /// Counts changes; whoever waits for an agent watches it.
+    changes: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    next_id: u64,
+    links: HashMap<u64, Entry>,
+    by_service: HashMap<ServiceName, Vec<u64>>,
+}
+
+/// A live link, as the registry and `/status` know it.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) agent: String,
+    pub(crate) instance: String,
+    pub(crate) version: String,
+    pub(crate) address: SocketAddr,
+    pub(crate) since: Instant,
+    pub(crate) services: Vec<ServiceName>,
+    pub(crate) connection: Connection,
+}
+
+/// Why no link can take a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unavailable {
+    /// No link serves the name, or all that do are draining.
+    NoAgent,
+    /// Those that serve it have as many streams as they take.
+    Full,
+}
+
+impl Registry {
+    pub(crate) fn new() -> Self {
+        Self { state: Mutex::default(), changes: watch::Sender::new(0) }
+    }
+
+    /// Adds a link. It stays until the returned guard is dropped.
+    pub(crate) fn add(&self, entry: Entry) -> Registered<'_> {
+        let mut state = self.lock();
+        let id = state.next_id;
+        state.next_id += 1;
+        state.index(id, &entry.services);
+        state.links.insert(id, entry);
+        drop(state);
+        self.changed();
+        Registered { registry: self, id }
+    }
+
+    /// The link that serves a name with the fewest streams in flight.
+    pub(crate) fn choose(&self, service: &ServiceName) -> Result<Connection, Unavailable> {
+        let state = self.lock();
+        let ids = state.by_service.get(service).map_or(&[][..], Vec::as_slice);
+        let mut unavailable = Unavailable::NoAgent;
+        let mut best: Option<(usize, &Connection)> = None;
+        for connection in ids.iter().map(|id| &state.links[id].connection) {
+            match connection.can_open() {
+                Ok(()) => {
+                    // One link is the usual case, and needs no comparison.
+                    let streams = if ids.len() == 1 { 0 } else { connection.streams() };
+                    if best.is_none_or(|(least, _)| streams < least) {
+                        best = Some((streams, connection));
+                    }
+                }
+                Err(OpenError::Full) => unavailable = Unavailable::Full,
+                Err(OpenError::Draining | OpenError::Ended) => {}
+            }
+        }
+        best.map(|(_, connection)| connection.clone()).ok_or(unavailable)
+    }
+
+    /// As [`Registry::choose`], but waits a while for an agent if there is none.
+    pub(crate) async fn choose_within(&self, service: &ServiceName, wait: Duration) -> Result<Connection, Unavailable> {
+        let mut changes = self.changes.subscribe();
+        match self.choose(service) {
+            Err(Unavailable::NoAgent) if !wait.is_zero() => {}
+            chosen => return chosen,
+        }
+        let comes = async {
+            // The sender lives as long as `self`.
+            while changes.changed().await.is_ok() {
+                match self.choose(service) {
+                    Err(Unavailable::NoAgent) => {}
+                    chosen => return chosen,
+                }
+            }
+            Err(Unavailable::NoAgent)
+        };
+        tokio::time::timeout(wait, comes).await.unwrap_or(Err(Unavailable::NoAgent))
+    }
+
+    /// A copy of every entry, in order of age.
+    pub(crate) fn entries(&self) -> Vec<Entry> {
+        let mut entries: Vec<Entry> = self.lock().links.values().cloned().collect();
+        entries.sort_by_key(|entry| entry.since);
+        entries
+    }
+
+    fn changed(&self) {
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("nothing panics while it holds the registry")
+    }
+}
+
+impl State {
+    fn index(&mut self, id: u64, services: &[ServiceName]) {
+        for service in services {
+            self.by_service.entry(service.clone()).or_default().push(id);
+        }
+    }
+
+    fn unindex(&mut self, id: u64) {
+        let Some(entry) = self.links.get(&id) else { return };
+        for service in &entry.services {
+            if let Some(ids) = self.by_service.get_mut(service) {
+                ids.retain(|other| *other != id);
+                if ids.is_empty() {
+                    self.by_service.remove(service);
+                }
+            }
+        }
+    }
+}
+
+/// A link's place in the registry; dropping it takes the link out.
+#[derive(Debug)]
+pub(crate) struct Registered<'a> {
+    registry: &'a Registry,
+    id: u64,
+}
+
+impl Registered<'_> {
+    /// Replaces the services of the link.
+    pub(crate) fn replace_services(&self, services: Vec<ServiceName>) {
+        let mut state = self.registry.lock();
+        state.unindex(self.id);
+        state.index(self.id, &services);
+        if let Some(entry) = state.links.get_mut(&self.id) {
+            entry.services = services;
+        }
+        drop(state);
+        self.registry.changed();
+    }
+}
+
+impl Drop for Registered<'_> {
+    fn drop(&mut self) {
+        let mut state = self.registry.lock();
+        state.unindex(self.id);
+        state.links.remove(&self.id);
+    }
+}

@@ -1,0 +1,113 @@
+//! Header fields that concern one hop only, and the length of a body: what both sides must read alike.
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+/// Fields that never pass a proxy (RFC 9110 §7.6.1 and its forerunners), besides those that `Connection` names.
+const HOP_BY_HOP: [HeaderName; 8] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
+/// Removes hop-by-hop fields and everything that `Connection` names. `TE` stays only as `trailers`.
+pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    if headers.contains_key(header::CONNECTION) {
+        for name in nominated(headers) {
+            headers.remove(name);
+        }
+    }
+    for name in &HOP_BY_HOP {
+        headers.remove(name);
+    }
+    if let Some(te) = headers.remove(header::TE)
+        && te.to_str().is_ok_and(|te| te.split(',').any(|coding| coding.trim().eq_ignore_ascii_case("trailers")))
+    {
+        headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    }
+}
+
+fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
+    let values = headers.get_all(header::CONNECTION).iter();
+    let tokens = values.flat_map(|value| value.as_bytes().split(|b| *b == b','));
+    tokens
+        .filter_map(|token| HeaderName::from_bytes(token.trim_ascii()).ok())
+        // `Connection: TE` is how a client says that its TE is meant; what passes of it is decided below.
+        .filter(|name| *name != header::TE)
+        .collect()
+}
+
+/// A `Content-Length` that is not one number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the Content-Length is not one number")]
+pub struct InvalidLength;
+
+/// The declared length of a body in bytes (RFC 9110 §8.6): digits only, and only once.
+///
+/// # Errors
+/// [`InvalidLength`] if it is anything else.
+pub fn content_length(headers: &HeaderMap) -> Result<Option<u64>, InvalidLength> {
+    let mut values = headers.get_all(header::CONTENT_LENGTH).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let digits = value.as_bytes();
+    if values.next().is_some() || digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return Err(InvalidLength);
+    }
+    let text = std::str::from_utf8(digits).expect("digits are ASCII");
+    text.parse().map(Some).map_err(|_| InvalidLength)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(pairs: &[(&str, &str)]) -> HeaderMap {
+        let pair = |(name, value): &(&str, &str)| {
+            (HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(value).unwrap())
+        };
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs.iter().map(pair) {
+            headers.append(name, value);
+        }
+        headers
+    }
+
+    #[test]
+    fn hop_by_hop_fields_go() {
+        let mut headers = map(&[
+            ("Connection", "close, X-Secret"),
+            ("Connection", " ,x-other ,TE"),
+            ("X-Secret", "1"),
+            ("X-Other", "2"),
+            ("Keep-Alive", "timeout=5"),
+            ("Proxy-Connection", "keep-alive"),
+            ("Transfer-Encoding", "chunked"),
+            ("Upgrade", "h2c"),
+            ("TE", "gzip, Trailers"),
+            ("X-Stays", "3"),
+        ]);
+        remove_hop_by_hop(&mut headers);
+        assert_eq!(headers, map(&[("X-Stays", "3"), ("TE", "trailers")]));
+        let mut headers = map(&[("TE", "gzip")]);
+        remove_hop_by_hop(&mut headers);
+        assert!(headers.is_empty());
+    }
+
+    #[test]
+    fn one_number_is_a_length() {
+        let check = |values: &[&str], expected| {
+            let pairs: Vec<_> = values.iter().map(|value| ("content-length", *value)).collect();
+            assert_eq!(content_length(&map(&pairs)), expected, "{values:?}");
+        };
+        check(&[], Ok(None));
+        check(&["0"], Ok(Some(0)));
+        check(&["18446744073709551615"], Ok(Some(u64::MAX)));
+        for bad in [&["18446744073709551616"][..], &["5", "5"], &["5, 5"], &["+5"], &["-1"], &["0x5"], &[" "], &[""]] {
+            check(bad, Err(InvalidLength));
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! The gateway's handle of a link: it opens streams.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use super::{
+    handles::{Body, BodyWriter},
+    shared::Shared,
+};
+use crate::{
+    session::{Answer, OpenError, StreamError},
+    wire::{Failure, RequestHead, ResponseHead},
+};
+
+/// Opens streams on a link. Cheap to clone; the link lives on without it.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    pub(super) shared: Arc<Shared>,
+}
+
+impl Connection {
+    /// Opens a stream. `end`: the request has no body, so the writer is to be finished or dropped unused.
+    ///
+    /// # Errors
+    /// [`OpenError`]: nothing was sent; another link may be tried.
+    pub fn open(&self, head: RequestHead, end: bool) -> Result<(BodyWriter, Response), OpenError> {
+        let id = self.shared.with(|inner| inner.session.open(head, end))?;
+        let writer = BodyWriter { shared: self.shared.clone(), id };
+        let body = Some(Body::new(self.shared.clone(), id));
+        Ok((writer, Response { body }))
+    }
+
+    /// Whether a stream could be opened now.
+    ///
+    /// # Errors
+    /// [`OpenError`] if not.
+    pub fn can_open(&self) -> Result<(), OpenError> {
+        self.shared.with(|inner| inner.session.can_open())
+    }
+
+    /// Streams in flight.
+    #[must_use]
+    pub fn streams(&self) -> usize {
+        self.shared.with(|inner| inner.session.streams())
+    }
+
+    /// The smoothed round trip, once one was measured.
+    #[must_use]
+    pub fn rtt(&self) -> Option<Duration> {
+        self.shared.with(|inner| inner.session.rtt())
+    }
+
+    /// Opens no new streams; the link closes when those in flight have finished.
+    pub fn drain(&self, reason: &str) {
+        self.shared.with(|inner| inner.session.drain(reason));
+    }
+
+    /// Closes the link now, whatever is in flight.
+    pub fn close(&self) {
+        self.shared.with(|inner| inner.close = true);
+    }
+}
+
+/// The answer to a request, once it comes. Dropping it cancels the request.
+#[derive(Debug)]
+pub struct Response {
+    body: Option<Body>,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub enum Answered {
+    /// The upstream's answer.
+    Response(ResponseHead, Body),
+    /// A failure that the agent composed.
+    Failure(Failure),
+}
+
+impl Future for Response {
+    type Output = Result<Answered, StreamError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let body = self.body.as_ref().expect("a future is not polled after it is done");
+        let answer = ready!(body.poll_answer(cx));
+        let body = self.body.take().expect("it was there a line ago");
+        Poll::Ready(answer.map(|answer| match answer {
+            Answer::Response(head) => Answered::Response(head, body.note_end()),
+            Answer::Failure(failure) => Answered::Failure(failure),
+        }))
+    }
+}

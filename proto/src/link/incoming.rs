@@ -1,0 +1,70 @@
+//! The agent's handle of a stream: a request, and the right to answer it once.
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::StatusCode;
+
+use super::{
+    handles::{Body, BodyWriter},
+    shared::Shared,
+};
+use crate::{
+    session::StreamError,
+    wire::{Failure, RequestHead, ResetCode, ResponseHead, StreamId},
+};
+
+/// A request that came over the link, not yet judged.
+#[derive(Debug)]
+pub struct Incoming {
+    /// What is asked.
+    pub head: RequestHead,
+    /// Its body. Dropping it discards what still comes.
+    pub body: Body,
+    /// Answers it.
+    pub responder: Responder,
+}
+
+/// Answers one request. Dropping it unused tells the gateway that the request was abandoned.
+#[derive(Debug)]
+pub struct Responder {
+    writer: BodyWriter,
+}
+
+impl Incoming {
+    pub(super) fn new(shared: Arc<Shared>, id: StreamId, head: RequestHead) -> Self {
+        let body = Body::new(shared.clone(), id).note_end();
+        Self { head, body, responder: Responder { writer: BodyWriter { shared, id } } }
+    }
+}
+
+impl Responder {
+    /// Sends an informational answer; 100 invites a body that is held back.
+    pub fn inform(&self, status: StatusCode) {
+        self.writer.shared.with(|inner| inner.session.inform(self.writer.id, status));
+    }
+
+    /// Sends the answer's head and, unless `end`, goes on to its body.
+    #[must_use = "dropping the writer of an answer with a body cuts it short"]
+    pub fn respond(self, head: ResponseHead, end: bool) -> BodyWriter {
+        self.writer.shared.with(|inner| inner.session.respond(self.writer.id, head, end));
+        self.writer
+    }
+
+    /// Answers with a failure.
+    pub fn fail(self, failure: Failure) {
+        self.writer.shared.with(|inner| inner.session.fail(self.writer.id, failure));
+    }
+
+    /// Gives the request up without an answer.
+    pub fn reset(self, code: ResetCode, message: &str) {
+        self.writer.reset(code, message);
+    }
+
+    /// Ready once the answer is not wanted any more.
+    pub fn poll_stopped(&self, cx: &Context<'_>) -> Poll<StreamError> {
+        self.writer.poll_stopped(cx)
+    }
+}

@@ -1,0 +1,23 @@
+//! Every bound of the driver, with its reason.
+
+use std::time::Duration;
+
+/// Messages read in one round before others get their turn.
+pub(super) const MESSAGES_PER_ROUND: usize = 256;
+
+/// Bytes handed to the socket in one round: large enough for few system calls, small enough that reading and other
+/// links get their turn.
+pub(super) const BYTES_PER_ROUND: usize = 128 * 1024;
+
+/// The WebSocket library writes to the socket of its own accord once this much is buffered.
+pub(super) const WRITE_BUFFER: usize = 128 * 1024;
+
+/// The read buffer of a link. The library clears as much before each read, so that larger ones cost small messages.
+pub(super) const READ_BUFFER: usize = 32 * 1024;
+
+/// How long a closing handshake may take once nothing else is left to do.
+pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What the kernel may hold of the tunnel's unsent bytes. More would make small calls wait behind bulk in the
+/// socket, where no round robin reaches.
+pub const UNSENT_BYTES: u32 = 64 * 1024;

@@ -1,0 +1,98 @@
+//! What the driver and the handles of a link share: the session, and who waits for what.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Mutex, MutexGuard},
+    task::Waker,
+};
+
+use crate::{
+    session::{Event, Session},
+    wire::{RequestHead, ServiceName, StreamId},
+};
+
+/// One lock, held for single calls into the session and never across an await.
+#[derive(Debug)]
+pub(super) struct Shared(Mutex<Inner>);
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) session: Session,
+    tasks: HashMap<(StreamId, Half), Waker>,
+    pub(super) driver: Option<Waker>,
+    /// What only the driver can hand on.
+    pub(super) news: VecDeque<News>,
+    /// Whoever holds a handle wants the link closed now.
+    pub(super) close: bool,
+}
+
+/// Which handle of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Half {
+    Reader,
+    Writer,
+}
+
+#[derive(Debug)]
+pub(super) enum News {
+    Opened(StreamId, RequestHead),
+    Services(Vec<ServiceName>),
+    GoAway,
+}
+
+impl Shared {
+    pub(super) fn new(session: Session) -> Self {
+        Self(Mutex::new(Inner { session, tasks: HashMap::new(), driver: None, news: VecDeque::new(), close: false }))
+    }
+
+    /// Calls into the session, then wakes whom that concerns.
+    pub(super) fn with<T>(&self, call: impl FnOnce(&mut Inner) -> T) -> T {
+        let mut inner = self.lock();
+        let result = call(&mut inner);
+        inner.settle();
+        result
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().expect("a call into the session does not panic on input")
+    }
+}
+
+impl Inner {
+    /// Wakes `waker` when the session has an event for this half.
+    pub(super) fn wait(&mut self, id: StreamId, half: Half, waker: &Waker) {
+        match self.tasks.get_mut(&(id, half)) {
+            Some(known) => known.clone_from(waker),
+            None => {
+                self.tasks.insert((id, half), waker.clone());
+            }
+        }
+    }
+
+    pub(super) fn forget(&mut self, id: StreamId, half: Half) {
+        self.tasks.remove(&(id, half));
+    }
+
+    fn settle(&mut self) {
+        while let Some(event) = self.session.poll_event() {
+            match event {
+                Event::Readable(id) => self.wake(id, Half::Reader),
+                Event::Writable(id) => self.wake(id, Half::Writer),
+                Event::Opened(id, head) => self.news.push_back(News::Opened(id, head)),
+                Event::Services(services) => self.news.push_back(News::Services(services)),
+                Event::GoAway => self.news.push_back(News::GoAway),
+            }
+        }
+        if (self.session.has_packets() || self.session.is_drained() || self.close)
+            && let Some(driver) = self.driver.take()
+        {
+            driver.wake();
+        }
+    }
+
+    fn wake(&mut self, id: StreamId, half: Half) {
+        if let Some(waker) = self.tasks.remove(&(id, half)) {
+            waker.wake();
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! The WebSocket under a link: its settings, and a count of what it wrote.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use socket2::SockRef;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::protocol::{Role, WebSocketConfig},
+};
+
+use super::limits::{READ_BUFFER, UNSENT_BYTES, WRITE_BUFFER};
+use crate::{session::Side, wire::limits::MESSAGE_BYTES};
+
+/// Settings of a tunnel's TCP connection, on either side: no delay for small messages, and little that is unsent in
+/// the kernel, where no round robin reaches.
+///
+/// # Errors
+/// Those of the operating system.
+pub fn tune(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    #[cfg(target_os = "linux")]
+    SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_BYTES)?;
+    Ok(())
+}
+
+/// A WebSocket whose upgrade is done, not yet a link.
+pub(super) type Socket<S> = WebSocketStream<Metered<S>>;
+
+/// Wraps a connection on which the HTTP upgrade to `reachback.v1` has been made.
+pub(super) async fn socket<S: AsyncRead + AsyncWrite + Unpin>(io: S, side: Side) -> Socket<S> {
+    let role = match side {
+        Side::Gateway => Role::Server,
+        Side::Agent => Role::Client,
+    };
+    // The library's defaults allow 64 MiB messages and an unbounded write buffer.
+    let config = WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(WRITE_BUFFER)
+        .max_write_buffer_size(WRITE_BUFFER + 4 * MESSAGE_BYTES)
+        .max_message_size(Some(MESSAGE_BYTES))
+        .max_frame_size(Some(MESSAGE_BYTES));
+    WebSocketStream::from_raw_socket(Metered { io, written: 0 }, role, Some(config)).await
+}
+
+/// Counts the bytes that a connection took, so that a slow peer can be told from one that takes nothing.
+#[derive(Debug)]
+pub(super) struct Metered<S> {
+    io: S,
+    written: u64,
+}
+
+impl<S> Metered<S> {
+    pub(super) fn written(&self) -> u64 {
+        self.written
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(cx, buf)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let written = std::task::ready!(Pin::new(&mut self.io).poll_write(cx, buf))?;
+        self.written += written as u64;
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,141 @@
+//! Heartbeats: their pace, silence, stalls, and the round trip they measure.
+
+use std::time::{Duration, Instant};
+
+use super::pair::{HEARTBEAT, Pair, SMALL, packets, session};
+use crate::{
+    session::{
+        Peer, Session, SessionError, Side,
+        limits::{HEARTBEAT as HEARTBEATS, PING_BURST},
+    },
+    wire::Packet,
+};
+
+fn alone() -> (Session, Instant) {
+    let now = Instant::now();
+    (session(Side::Agent, SMALL, SMALL, now), now)
+}
+
+#[test]
+fn the_first_ping_goes_out_at_once_and_then_one_a_heartbeat() {
+    let (mut session, start) = alone();
+    for beat in 0..5 {
+        let due = start + HEARTBEAT * beat;
+        assert_eq!(session.poll_timeout(), due);
+        assert!(!session.has_packets());
+        session.handle_timeout(due).unwrap();
+        assert!(session.has_packets());
+        assert_eq!(packets(&mut session), ["ping"]);
+        session.handle_pong(due);
+    }
+}
+
+#[test]
+fn silence_for_two_heartbeats_and_a_half_is_death() {
+    type Hear = fn(&mut Session, Instant);
+    let heard: [(&str, Hear); 4] = [
+        ("a pong", |session, now| session.handle_pong(now)),
+        ("a ping", |session, now| session.handle_ping(now).unwrap()),
+        ("a frame", |session, now| {
+            session.handle_text(r#"{"type":"go-away","last_id":0,"reason":""}"#, now).unwrap();
+        }),
+        ("nothing", |_, _| {}),
+    ];
+    for (what, hear) in heard {
+        let (mut session, start) = alone();
+        let at = start + HEARTBEAT;
+        session.handle_timeout(start).unwrap();
+        session.handle_timeout(at).unwrap();
+        hear(&mut session, at);
+        let last = if what == "nothing" { start } else { at };
+        let death = last + HEARTBEAT * 5 / 2;
+        assert_eq!(session.handle_timeout(death - Duration::from_millis(1)), Ok(()), "{what}");
+        assert_eq!(session.poll_timeout(), death, "{what}");
+        assert_eq!(session.handle_timeout(death), Err(SessionError::Silent), "{what}");
+    }
+}
+
+#[test]
+fn three_heartbeats_without_a_byte_written_are_death() {
+    let (mut session, start) = alone();
+    let at = |seconds| start + Duration::from_secs(seconds);
+    let hear = |session: &mut Session, until: u64| {
+        for second in 0..=until {
+            session.handle_pong(at(second));
+        }
+    };
+    session.handle_blocked(true, at(1));
+    session.handle_blocked(true, at(20));
+    hear(&mut session, 30);
+    assert_eq!(session.handle_timeout(at(30)), Ok(()));
+    assert_eq!(session.poll_timeout(), at(31), "the first time that the socket was full counts");
+    // A byte of progress begins the wait anew, and room ends it.
+    session.handle_blocked(false, at(30));
+    session.handle_blocked(true, at(30));
+    hear(&mut session, 59);
+    assert_eq!(session.handle_timeout(at(59)), Ok(()));
+    assert_eq!(session.handle_timeout(at(60)), Err(SessionError::Stalled));
+    session.handle_blocked(false, at(60));
+    assert_eq!(session.handle_timeout(at(60)), Ok(()));
+}
+
+#[test]
+fn the_round_trip_is_smoothed_and_measured_from_the_ping_that_is_answered() {
+    let (mut session, start) = alone();
+    let at = |ms| start + Duration::from_millis(ms);
+    assert_eq!(session.rtt(), None);
+    session.handle_pong(at(0));
+    assert_eq!(session.rtt(), None, "nobody asked");
+    session.handle_timeout(at(0)).unwrap();
+    session.handle_pong(at(80));
+    assert_eq!(session.rtt(), Some(Duration::from_millis(80)));
+    session.handle_timeout(at(10_000)).unwrap();
+    session.handle_pong(at(10_160));
+    assert_eq!(session.rtt(), Some(Duration::from_millis(90)), "an eighth of the way");
+    // The answer to a ping comes behind the next one: it took eleven seconds, not one.
+    session.handle_timeout(at(20_000)).unwrap();
+    session.handle_timeout(at(30_000)).unwrap();
+    session.handle_pong(at(31_000));
+    assert_eq!(session.rtt(), Some(Duration::from_micros(1_453_750)));
+}
+
+#[test]
+fn pings_are_limited_and_the_shortest_heartbeat_stays_below() {
+    let (mut session, start) = alone();
+    for _ in 0..PING_BURST {
+        session.handle_ping(start).unwrap();
+    }
+    assert_eq!(session.handle_ping(start), Err(SessionError::OverBudget("too many pings")));
+    let (mut session, start) = alone();
+    for beat in 0..10_000 {
+        session.handle_ping(start + *HEARTBEATS.start() * beat).expect("an honest peer");
+    }
+}
+
+#[test]
+fn two_idle_sides_stay_alive_at_every_heartbeat() {
+    for every in [*HEARTBEATS.start(), HEARTBEAT, *HEARTBEATS.end()] {
+        let mut pair = Pair::new(SMALL, SMALL);
+        let peer = Peer { window: SMALL.window, streams: SMALL.streams };
+        pair.gateway = Session::new(Side::Gateway, SMALL, peer, every, pair.now);
+        pair.agent = Session::new(Side::Agent, SMALL, peer, every, pair.now);
+        for _ in 0..1000 {
+            pair.now = pair.gateway.poll_timeout().min(pair.agent.poll_timeout());
+            for session in [&mut pair.gateway, &mut pair.agent] {
+                if session.poll_timeout() <= pair.now {
+                    session.handle_timeout(pair.now).expect("the peer is alive");
+                }
+            }
+            let pings = [pair.gateway.poll_packet(), pair.agent.poll_packet()];
+            pair.now += every / 4;
+            if pings[0] == Some(Packet::Ping) {
+                pair.agent.handle_ping(pair.now).unwrap();
+                pair.gateway.handle_pong(pair.now);
+            }
+            if pings[1] == Some(Packet::Ping) {
+                pair.gateway.handle_ping(pair.now).unwrap();
+                pair.agent.handle_pong(pair.now);
+            }
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! The session's tests: by hand as a pair, alone against a hostile peer, and by random schedules on a virtual clock.
+#![allow(clippy::unwrap_used)]
+
+mod flow;
+mod heartbeat;
+// mod hostile;
+// mod hostile_budgets;
+mod endings;
+mod lifecycle;
+mod pair;
+// mod simulation;

@@ -1,0 +1,126 @@
+//! Bearer tokens: read from a file or the environment, never from an argument, and never shown.
+
+use std::{env, fmt, fs::File, io::Read as _, path::Path};
+
+use crate::{
+    report::{Fault, Findings},
+    source::Text,
+};
+
+/// Shortest token, in bytes: 16 random characters hold more than can be guessed over a network.
+const SHORTEST: usize = 16;
+
+/// Longest token, in bytes: a long signed token fits, and the header that carries it stays far below every server's
+/// limit.
+const LONGEST: usize = 4096;
+
+/// A bearer token: 16 to 4,096 visible ASCII bytes. Its `Debug` hides it, and it has no `Display`.
+#[derive(Clone)]
+pub struct Token(Box<str>);
+
+impl Token {
+    /// Takes a token over. One trailing line end is not part of it: editors and `echo` add it.
+    ///
+    /// # Errors
+    /// A [`Fault`] if it is empty, too short, too long, or holds anything but visible ASCII. It never repeats the
+    /// token.
+    pub fn new(text: &str) -> Result<Self, Fault> {
+        let text = text.strip_suffix('\n').unwrap_or(text);
+        let text = text.strip_suffix('\r').unwrap_or(text);
+        let remedy = "put one token into it, for example the output of `openssl rand -hex 32`";
+        let wrong = |what: String| Err(Fault::new(what, remedy));
+        match text.len() {
+            0 => wrong("the token is empty".to_owned()),
+            _ if !text.bytes().all(|byte| byte.is_ascii_graphic()) => {
+                wrong("the token holds a space, a line break or another byte that is not visible ASCII".to_owned())
+            }
+            length if length < SHORTEST => {
+                wrong(format!("the token is only {length} bytes long; it must have at least {SHORTEST}"))
+            }
+            length if length > LONGEST => wrong(format!("the token is longer than {LONGEST} bytes")),
+            _ => Ok(Self(text.into())),
+        }
+    }
+
+    /// The secret itself, for the one header that carries it and the one comparison that judges it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    fn from_file(path: &Path) -> Result<Self, Fault> {
+        let unreadable = |error: std::io::Error| {
+            Fault::new(
+                format!("the token file {} cannot be read: {error}", path.display()),
+                "check the path (relative ones start at the configuration file's folder) and its permissions",
+            )
+        };
+        let mut bytes = Vec::new();
+        // Two bytes more than the longest token with its line end, so that a longer one is noticed and a device
+        // file does not fill the memory.
+        let most = LONGEST as u64 + 4;
+        File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes)).map_err(unreadable)?;
+        // A byte that is not UTF-8 becomes a character that is not ASCII, which the token refuses with its reason.
+        Self::new(&String::from_utf8_lossy(&bytes))
+    }
+
+    fn from_env(name: &str) -> Result<Self, Fault> {
+        let value = env::var(name).map_err(|_| {
+            Fault::new(
+                format!("the environment variable `{name}` is not set"),
+                "set it before starting, or use `token_file`",
+            )
+        })?;
+        Self::new(&value)
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(hidden)")
+    }
+}
+
+/// Reads the token that `token_file` or `token_env` names; `Some(None)` if neither is given.
+pub fn token(found: &mut Findings<'_>, file: Option<&Text>, env: Option<&Text>) -> Option<Option<Token>> {
+    match (file, env) {
+        (Some(_), Some(env)) => {
+            let fault = Fault::new("the token is given twice", "keep either `token_file` or `token_env`");
+            found.fault(env.place, fault);
+            None
+        }
+        (Some(file), None) => {
+            let path = found.source().resolve(&file.value);
+            found.parsed(file, |_| Token::from_file(&path)).map(Some)
+        }
+        (None, env) => found.optional(env, Token::from_env),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens() {
+        let longest = "x".repeat(LONGEST);
+        for good in
+            ["0123456789abcdef", "0123456789abcdef\n", "0123456789abcdef\r\n", &longest, &format!("{longest}\r\n")]
+        {
+            assert_eq!(Token::new(good).unwrap().expose(), good.trim_end());
+        }
+        let too_long = "x".repeat(LONGEST + 1);
+        for bad in
+            ["", "\n", "0123456789abcde", "0123456789abcdef\n\n", "0123456789 abcdef", "0123456789abcdefé", &too_long]
+        {
+            assert!(Token::new(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_never_shown() {
+        let token = Token::new("hunter2hunter2hunter2").unwrap();
+        assert!(!format!("{token:?}").contains("hunter2"));
+        assert!(!format!("{:?}", Token::new("hunter2 hunter2").unwrap_err()).contains("hunter2"));
+    }
+}
