@@ -8,11 +8,7 @@ use proto::{
 };
 use tracing::{debug, warn};
 
-use crate::{
-    config,
-    upstream::Upstream,
-    whitelist::{self, Whitelist},
-};
+use crate::{config, upstream::Upstream, whitelist::Whitelist};
 
 /// What the agent offers.
 pub(crate) struct Server {
@@ -22,9 +18,8 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn new(services: &[config::Service]) -> Self {
-        let rules = services.iter().map(|service| (service.name.clone(), rules(service)));
         let upstream = |service: &config::Service| (service.name.clone(), Upstream::new(service.clone()));
-        Self { whitelist: Whitelist::new(rules), upstreams: services.iter().map(upstream).collect() }
+        Self { whitelist: config::whitelist(services), upstreams: services.iter().map(upstream).collect() }
     }
 
     /// Closes connections to upstreams that have lain idle for too long.
@@ -53,13 +48,4 @@ impl Server {
         let elapsed_us = started.elapsed().as_micros();
         debug!(request_id = %head.request_id, service = %head.service, rule, %outcome, elapsed_us, "replayed");
     }
-}
-
-fn rules(service: &config::Service) -> whitelist::Service {
-    let rules = service.allow.clone();
-    let host = match &service.host {
-        config::HostField::Fixed(host) => host.clone(),
-        config::HostField::Preserve => http::HeaderValue::from_static("preserve"),
-    };
-    whitelist::Service::new(rules, host).with_trust_forwarded(service.trust_forwarded)
 }

@@ -4,7 +4,7 @@ use agent::{
     config,
     whitelist::{Explanation, NearMiss, Verdict},
 };
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderValue, Method, header};
 use proto::wire::{RequestHead, RequestId, ServiceName};
 use serde_json::{Value, json};
 
@@ -35,7 +35,7 @@ fn test(args: &AllowTestArgs) -> Result<(), Exit> {
     if explanation.is_allowed() { Ok(()) } else { Err(Exit::Refused) }
 }
 
-/// The request as it would come from a gateway, without headers and body.
+/// The request as it would come from a gateway, without a body, and with no header but the one every request has.
 fn head(args: &AllowTestArgs) -> Result<RequestHead, Exit> {
     let method = Method::from_bytes(args.method.as_bytes())
         .map_err(|_| Exit::usage(format_args!("{:?} is not a method; write one such as GET", args.method)))?;
@@ -43,7 +43,7 @@ fn head(args: &AllowTestArgs) -> Result<RequestHead, Exit> {
         service: ServiceName::new(&args.service).map_err(Exit::usage)?,
         method,
         target: args.target.as_encoded_bytes().to_vec().into(),
-        headers: HeaderMap::new(),
+        headers: HeaderMap::from_iter([(header::HOST, HeaderValue::from_static("localhost"))]),
         request_id: RequestId::new("allow-test").expect("a literal of visible ASCII"),
         deadline: None,
         upgrade: false,

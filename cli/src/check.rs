@@ -49,7 +49,9 @@ fn unknown(source: &Source) -> Exit {
     let gateway = gateway::config::KEYS_OF_ITS_OWN.join(", ");
     let agent = agent::config::KEYS_OF_ITS_OWN.join(", ");
     Exit::usage(format_args!(
-        "whose configuration {} is cannot be seen from its keys\n = a gateway's has some of: {gateway}\n = an agent's has some of: {agent}",
+        "whose configuration {} is cannot be seen from its keys
+ = a gateway's has some of: {gateway}
+ = an agent's has some of: {agent}",
         source.name()
     ))
 }
@@ -74,16 +76,17 @@ fn role(keys: &[String]) -> Option<Role> {
 
 type Lines = Vec<(String, String)>;
 
-fn line(what: &str, value: impl ToString) -> (String, String) {
-    (what.to_owned(), value.to_string())
+fn line(what: &str, value: String) -> (String, String) {
+    (what.to_owned(), value)
 }
 
 fn of_gateway(config: &gateway::config::Config) -> Lines {
-    let mut lines = vec![line("name", &config.name), line("tunnel", format!("ws://{}{}", config.listen, config.path))];
+    let mut lines =
+        vec![line("name", config.name.clone()), line("tunnel", format!("ws://{}{}", config.listen, config.path))];
     lines.extend(config.facades.iter().map(of_facade));
     lines.extend(of_probes(config.admin, config.health));
     match &config.agents {
-        Agents::Anyone => lines.push(line("agents", "anyone on this machine, for any service")),
+        Agents::Anyone => lines.push(line("agents", "anyone on this machine, for any service".to_owned())),
         Agents::Listed(agents) => lines.extend(agents.iter().map(|agent| {
             let services: Vec<String> = agent.services.iter().map(ToString::to_string).collect();
             line("agent", format!("{} for {}", agent.name, services.join(", ")))
@@ -131,19 +134,19 @@ fn of_limits(limits: Limits) -> String {
 }
 
 fn of_agent(config: &agent::config::Config) -> Lines {
-    let mut lines = vec![line("name", &config.name)];
-    lines.extend(config.gateways.iter().map(|gateway| line("gateway", gateway)));
+    let mut lines = vec![line("name", config.name.clone())];
+    lines.extend(config.gateways.iter().map(|gateway| line("gateway", gateway.to_string())));
     let token = if config.token.is_some() { "shown to every gateway" } else { "none" };
-    lines.push(line("token", token));
+    lines.push(line("token", token.to_owned()));
     if let Some(ca) = &config.ca {
         lines.push(line("authorities", format!("{} of its own, instead of the web's", ca.len())));
     }
     lines.extend(of_probes(config.admin, config.health));
     for service in &config.services {
         lines.push(line("service", format!("{} at {}", service.name, service.upstream)));
-        lines.extend(service.allow.iter().map(|rule| line("  allow", rule)));
+        lines.extend(service.allow.iter().map(|rule| line("  allow", rule.to_string())));
         if service.allow.is_empty() {
-            lines.push(line("  allow", "nothing"));
+            lines.push(line("  allow", "nothing".to_owned()));
         }
     }
     lines.push(line("links", of_limits(config.limits)));

@@ -13,14 +13,17 @@ use crate::{
 };
 
 /// What is logged if nobody says otherwise: the life of links, and who is wrong.
-const DEFAULT: &str = "info";
+pub(crate) const DEFAULT: &str = "info";
 
-/// Starts logging for the whole process.
-pub(crate) fn start(args: &LogArgs) -> Result<(), Exit> {
+/// The demo's: what it shows is its output.
+pub(crate) const DEMO: &str = "error";
+
+/// Starts logging for the whole process, at `default` unless an argument or the environment says otherwise.
+pub(crate) fn start(args: &LogArgs, default: &str) -> Result<(), Exit> {
     let (origin, filter) = match (&args.log_level, env::var("RUST_LOG")) {
         (Some(level), _) => ("--log-level", level.clone()),
         (None, Ok(level)) if !level.is_empty() => ("RUST_LOG", level),
-        _ => ("the default", DEFAULT.to_owned()),
+        _ => ("the default", default.to_owned()),
     };
     let filter = parse(&filter).map_err(|error| {
         Exit::usage(format_args!(

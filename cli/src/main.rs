@@ -22,7 +22,8 @@ use crate::{
 
 fn main() -> ExitCode {
     let Args { logs, command } = Args::parse();
-    let outcome = logs::start(&logs).and_then(|()| match command {
+    let level = if matches!(command, Command::Demo) { logs::DEMO } else { logs::DEFAULT };
+    let outcome = logs::start(&logs, level).and_then(|()| match command {
         Command::Gateway(args) => run(gateway(args)),
         Command::Agent(args) => run(agent(args)),
         Command::Check { config } => check::check(&config),

@@ -1,12 +1,19 @@
 //! `reachback` as a process: what it prints, and the code it ends with.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
-    process::{Child, ChildStderr, Command, Output, Stdio, id},
-    sync::atomic::{AtomicU32, Ordering},
+    process::{Child, Command, Output, Stdio, id},
+    sync::{
+        atomic::{AtomicU32, Ordering},
+        mpsc::{self, Receiver},
+    },
+    thread,
+    time::{Duration, Instant},
 };
 
 const GATEWAY: &str = r#"# gateway.yaml
@@ -70,7 +77,9 @@ impl Folder {
 
     fn start(&self, args: &[&str]) -> Running {
         let mut child = self.command(args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let log = BufReader::new(child.stderr.take().unwrap());
+        let (send, log) = mpsc::channel();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| send.send(line)));
         Running { child, log }
     }
 }
@@ -81,23 +90,26 @@ impl Drop for Folder {
     }
 }
 
+/// How long a process may take to log what it must.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// A process that serves, killed at the end if it is still there.
 struct Running {
     child: Child,
-    log: BufReader<ChildStderr>,
+    log: Receiver<String>,
 }
 
 impl Running {
     /// Reads the log up to a line that holds all of `words`.
     fn line_with(&mut self, words: &[&str]) -> String {
-        let mut seen = String::new();
+        let mut seen = Vec::new();
         loop {
-            let mut line = String::new();
-            assert_ne!(self.log.read_line(&mut line).unwrap(), 0, "no line with {words:?} in:\n{seen}");
+            let line = self.log.recv_timeout(PATIENCE);
+            let line = line.unwrap_or_else(|error| panic!("no line with {words:?} ({error}) in:\n{}", seen.join("\n")));
             if words.iter().all(|word| line.contains(word)) {
                 return line;
             }
-            seen.push_str(&line);
+            seen.push(line);
         }
     }
 
@@ -122,6 +134,15 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// What the admin listener says about the gateway.
+fn status(admin: SocketAddr) -> String {
+    let mut connection = TcpStream::connect(admin).unwrap();
+    connection.write_all(b"GET /status HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).unwrap();
+    answer
 }
 
 #[test]
@@ -153,7 +174,7 @@ fn check() {
     let output = folder.check(&["check", "--config", "bad.yaml"], 2, &[report]);
     assert!(output.stdout.is_empty(), "errors go to standard error");
     folder.write("bad.yaml", &AGENT.replace("\"POST /orders\"", "POST orders"));
-    folder.check(&["check", "--config", "bad.yaml"], 2, &["bad.yaml:9:62", "a path begins with '/'"]);
+    folder.check(&["check", "--config", "bad.yaml"], 2, &["bad.yaml:9:59", "a path begins with '/'"]);
     folder.write("bad.yaml", "name: x\nlimits: {}\n");
     folder.check(&["check", "--config", "bad.yaml"], 2, &["cannot be seen from its keys", "facades", "gateways"]);
 }
@@ -208,14 +229,18 @@ fn a_second_signal_ends_at_once() {
     let folder = Folder::new();
     folder.write(
         "slow.yaml",
-        "listen: 127.0.0.1:0\nfacades: [ { listen: 127.0.0.1:0, service: orders, wait_for_agent: 5m } ]\ndrain_grace: 5m\n",
+        "listen: 127.0.0.1:0\nfacades: [ { listen: 127.0.0.1:0, service: orders, wait_for_agent: 5m } ]\ndrain_grace: 5m\nadmin: { listen: 127.0.0.1:0 }\n",
     );
     let mut gateway = folder.start(&["gateway", "--config", "slow.yaml", "--log-level", "debug"]);
     let facade = gateway.address("facade");
+    let admin = gateway.address("admin");
     // A request that waits for an agent, so that the drain has something to wait for.
     let mut client = TcpStream::connect(facade).unwrap();
     client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
-    gateway.line_with(&["waiting"]);
+    let begun = Instant::now();
+    while !status(admin).contains("\"requests\":1") {
+        assert!(begun.elapsed() < PATIENCE, "the request never arrived: {}", status(admin));
+    }
     gateway.signal("TERM");
     gateway.line_with(&["drain"]);
     gateway.signal("INT");
@@ -240,9 +265,7 @@ fn json_logs_are_one_object_a_line() {
     let mut lines = vec![gateway.line_with(&["facade"])];
     gateway.signal("TERM");
     assert_eq!(gateway.code(), Some(0));
-    let mut rest = String::new();
-    gateway.log.read_to_string(&mut rest).unwrap();
-    lines.extend(rest.lines().map(str::to_owned));
+    lines.extend(gateway.log.iter());
     let objects: Vec<serde_json::Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!((&objects[0]["level"], &objects[0]["what"]), (&"INFO".into(), &"facade".into()));
     assert!(objects[0]["address"].as_str().unwrap().starts_with("127.0.0.1:"));

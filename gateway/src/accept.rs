@@ -23,6 +23,7 @@ use crate::{
     config::Config,
     limits::{HANDSHAKE, REJECT_HOLD_OFF, RETRY_AFTER_SECONDS},
     registry::{Entry, Registry},
+    serve::Arrival,
 };
 
 /// Everything that an agent's arrival needs.
@@ -68,7 +69,8 @@ impl Tunnel {
     }
 
     /// Answers a request to the tunnel listener: 101, or plain HTTP that leaves no state behind.
-    pub(crate) fn answer(self: &Arc<Self>, mut request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+    pub(crate) fn answer(self: &Arc<Self>, arrival: Arrival) -> Response<Body> {
+        let Arrival { mut request, peer, .. } = arrival;
         let identity = match self.admit(&request) {
             Ok(identity) => identity,
             Err(refusal) => {

@@ -20,7 +20,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_service::Service;
 use tracing::{info, warn};
 
-use self::{accept::Tunnel, admin::Status, facade::Facade, registry::Registry, serve::Server};
+use self::{
+    accept::Tunnel,
+    admin::Status,
+    facade::Facade,
+    registry::Registry,
+    serve::{Arrival, Server},
+};
 pub use config::Config;
 
 /// A gateway with its listeners bound.
@@ -86,9 +92,7 @@ impl Gateway {
             draining: shutdown.clone(),
         });
         for (server, state) in facades.into_iter().zip(states) {
-            tokio::spawn(
-                server.run(|stream| stream.set_nodelay(true), move |request, _| state.clone().answer(request)),
-            );
+            tokio::spawn(server.run(|stream| stream.set_nodelay(true), move |arrival| state.clone().answer(arrival)));
         }
         for (server, router) in [(admin, admin::admin(status.clone())), (health, admin::health(status))] {
             if let Some(server) = server {
@@ -97,7 +101,7 @@ impl Gateway {
         }
         let state = Arc::new(Tunnel::new(&config, registry.clone(), tunnel.stop.clone(), links.clone()));
         let stop_tunnel = tunnel.stop.clone();
-        tokio::spawn(tunnel.run(tune, move |request, peer| std::future::ready(state.answer(request, peer))));
+        tokio::spawn(tunnel.run(tune, move |arrival| std::future::ready(state.answer(arrival))));
 
         shutdown.cancelled().await;
         info!(grace_s = config.drain_grace.as_secs(), "draining");
@@ -120,9 +124,9 @@ impl Gateway {
 }
 
 async fn run_router(server: Server, router: axum::Router) {
-    let answer = move |request, _| {
+    let answer = move |arrival: Arrival| {
         let mut router = router.clone();
-        async move { router.call(request).await.unwrap_or_else(|never| match never {}) }
+        async move { router.call(arrival.request).await.unwrap_or_else(|never| match never {}) }
     };
     server.run(|stream| stream.set_nodelay(true), answer).await;
 }

@@ -5,8 +5,9 @@ use std::time::Duration;
 /// From the accepted connection to the agent's hello: a slow or silent stranger costs no more than this.
 pub(crate) const HANDSHAKE: Duration = Duration::from_secs(10);
 
-/// From the first byte a client could send to the end of its request's head, idle keep-alive time included.
-pub(crate) const REQUEST_HEAD: Duration = Duration::from_secs(75);
+/// A connection on which no request begins for this long, and none is in flight, is closed: idle ones and those that
+/// send their head a byte at a time alike. Longer than common clients keep a connection idle.
+pub(crate) const IDLE_CONNECTION: Duration = Duration::from_secs(75);
 
 /// How long a listener rests when the process is out of file descriptors: accepting at once again would spin.
 pub(crate) const ACCEPT_REST: Duration = Duration::from_millis(100);

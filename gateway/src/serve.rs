@@ -1,16 +1,25 @@
 //! One HTTP listener: accepts until told to stop, then lets its connections finish.
 
-use std::{convert::Infallible, io, net::SocketAddr, pin::pin};
+use std::{
+    convert::Infallible,
+    io,
+    net::SocketAddr,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use axum::body::Body;
 use http::{Request, Response};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, warn};
 
-use crate::limits::{ACCEPT_REST, REQUEST_HEAD};
+use crate::limits::{ACCEPT_REST, IDLE_CONNECTION};
 
 /// A bound listener with what it serves.
 #[derive(Debug)]
@@ -22,6 +31,15 @@ pub(crate) struct Server {
     pub(crate) connections: TaskTracker,
 }
 
+/// A request, and what its handler has to know and to hold.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    pub(crate) request: Request<Incoming>,
+    pub(crate) peer: SocketAddr,
+    /// Held until the answer is complete: a connection with a request in flight is not idle.
+    pub(crate) busy: Busy,
+}
+
 impl Server {
     pub(crate) async fn bind(address: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
@@ -31,7 +49,7 @@ impl Server {
     /// Serves `answer` until stopped. `tune` sets each connection's socket options.
     pub(crate) async fn run<A, F>(self, tune: fn(&TcpStream) -> io::Result<()>, answer: A)
     where
-        A: Fn(Request<Incoming>, SocketAddr) -> F + Clone + Send + 'static,
+        A: Fn(Arrival) -> F + Clone + Send + 'static,
         F: Future<Output = Response<Body>> + Send + 'static,
     {
         while let Some(accepted) = self.stop.run_until_cancelled(self.listener.accept()).await {
@@ -51,32 +69,94 @@ impl Server {
 
 async fn serve_connection<A, F>(stream: TcpStream, peer: SocketAddr, answer: A, stop: CancellationToken)
 where
-    A: Fn(Request<Incoming>, SocketAddr) -> F + Send + 'static,
+    A: Fn(Arrival) -> F + Send + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
+    let requests = Arc::new(Requests::default());
+    let watched = requests.clone();
     let service = service_fn(move |request| {
-        let answered = answer(request, peer);
+        let answered = answer(Arrival { request, peer, busy: Busy::new(&requests) });
         async { Ok::<_, Infallible>(answered.await) }
     });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(REQUEST_HEAD)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
+    let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades();
     let mut connection = pin!(connection);
     let served = tokio::select! {
+        biased;
         served = &mut connection => served,
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
+        () = watched.idle() => return debug!(%peer, "closing an idle connection"),
     };
     if let Err(error) = served {
         debug!(%peer, %error, "a client's connection ended early");
     }
 }
 
+/// The requests of one connection. One timer watches it, instead of one for each request.
+#[derive(Debug, Default)]
+struct Requests {
+    begun: AtomicU64,
+    ended: AtomicU64,
+}
+
+impl Requests {
+    /// Returns when no request has begun for a whole period and none is in flight.
+    async fn idle(&self) {
+        let mut seen = u64::MAX;
+        loop {
+            let begun = self.begun.load(Ordering::Relaxed);
+            if begun == seen && begun == self.ended.load(Ordering::Relaxed) {
+                return;
+            }
+            seen = begun;
+            tokio::time::sleep(IDLE_CONNECTION).await;
+        }
+    }
+}
+
+/// A request in flight.
+#[derive(Debug)]
+pub(crate) struct Busy(Arc<Requests>);
+
+impl Busy {
+    fn new(requests: &Arc<Requests>) -> Self {
+        requests.begun.fetch_add(1, Ordering::Relaxed);
+        Self(requests.clone())
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.ended.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 fn is_exhaustion(error: &io::Error) -> bool {
     // ENFILE, EMFILE, ENOBUFS and ENOMEM: the listener stays readable, so that accepting at once would spin.
     matches!(error.raw_os_error(), Some(23 | 24 | 105 | 12))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn idle_means_no_request_for_a_period_and_none_in_flight() {
+        let requests = Arc::new(Requests::default());
+        let watched = requests.clone();
+        let started = tokio::time::Instant::now();
+        let idle = tokio::spawn(async move {
+            watched.idle().await;
+            started.elapsed()
+        });
+        tokio::time::sleep(IDLE_CONNECTION / 2).await;
+        let busy = Busy::new(&requests);
+        tokio::time::sleep(IDLE_CONNECTION * 10).await;
+        assert!(!idle.is_finished(), "a request in flight keeps the connection");
+        drop(busy);
+        let lasted = idle.await.unwrap();
+        assert!(lasted >= IDLE_CONNECTION * 21 / 2 && lasted <= IDLE_CONNECTION * 12, "{lasted:?}");
+    }
 }

@@ -92,3 +92,31 @@ impl RawLimits {
         Some(Limits { streams, window, memory })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::{source::Source, yaml};
+
+    #[test]
+    fn the_memory_holds_the_streams() {
+        let check = |text: &str, growth: Option<u64>| {
+            let source = Source::file("f.yaml", text, Path::new(""));
+            let raw: RawLimits = yaml::read(&source).unwrap();
+            let mut found = Findings::new(&source);
+            let limits = raw.check(&mut found);
+            assert_eq!(found.finish(limits).ok().map(|(limits, _)| limits.growth()), growth, "{text}");
+        };
+        check("{}", Some(64 << 20));
+        check("{ streams_per_link: 2, window: 64KiB, memory_per_link: 131072 }", Some(0));
+        check("{ streams_per_link: 2, window: 64KiB, memory_per_link: 131071 }", None);
+        check("{ streams_per_link: 65536, window: 16MiB }", Some(0));
+        check("{ streams_per_link: 65537 }", None);
+        check("{ window: 65535 }", None);
+        check("{ window: 16777217 }", None);
+        check("{ memory_per_link: 1025GiB }", None);
+        assert_eq!(Limits::default().growth(), 64 << 20);
+    }
+}

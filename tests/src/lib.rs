@@ -1,1 +1,15 @@
-//! x
+//! What the end-to-end tests stand on: a bridge, in one process or in several, and everything that can be at its ends.
+//!
+//! - [`bridge`]: both sidecars in one process, each on a thread and a runtime of its own.
+//! - [`upstream`]: a server that answers by script and keeps account of everything.
+//! - [`client`]: an application that sees every byte, and reqwest for ordinary calls.
+//!
+//! A test asserts no timing. Deadlines are there to fail instead of hanging.
+
+pub mod bridge;
+pub mod client;
+pub mod http1;
+pub mod pattern;
+pub mod scratch;
+pub mod upstream;
+pub mod wait;

@@ -9,14 +9,13 @@ mod url;
 
 use std::{net::SocketAddr, path::Path, time::Duration};
 
-use http::HeaderValue;
 use proto::wire::ServiceName;
 pub use raw::KEYS_OF_ITS_OWN;
 use rustls_pki_types::CertificateDer;
 use settings::{Findings, Invalid, Limits, Source, Token};
 pub use url::{GatewayUrl, Upstream};
 
-use crate::whitelist::{self, Rule, Whitelist};
+use crate::whitelist::{self, Host, Rule, Whitelist};
 
 /// Where gateways offer the tunnel unless their URL says otherwise.
 pub const PATH: &str = "/reachback/v1";
@@ -73,7 +72,7 @@ pub struct Service {
     /// The rules, in the order of the file. None allow nothing.
     pub allow: Vec<Rule>,
     /// What the `Host` field of a request to the upstream says.
-    pub host: HostField,
+    pub host: Host,
     /// Whether `Forwarded`, `X-Forwarded-*` and their kin pass. The gateway, if compromised, could forge them.
     pub trust_forwarded: bool,
     /// How long the upstream may take to accept a connection.
@@ -82,15 +81,6 @@ pub struct Service {
     pub response_timeout: Duration,
     /// How long a body may stand still; `None` for as long as it likes, because event streams do.
     pub idle_timeout: Option<Duration>,
-}
-
-/// What the `Host` field of a request to an upstream says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum HostField {
-    /// Always this: the upstream's own authority (`host: upstream`, the default) or a fixed name.
-    Fixed(HeaderValue),
-    /// What the application sent to the facade (`host: preserve`).
-    Preserve,
 }
 
 /// The flags of a first try without a file.
@@ -152,12 +142,7 @@ pub fn load_services(path: &Path) -> Result<Vec<Service>, Invalid> {
 #[must_use]
 pub fn whitelist(services: &[Service]) -> Whitelist {
     Whitelist::new(services.iter().map(|service| {
-        let own = || HeaderValue::from_str(&service.upstream.authority()).expect("an authority is visible ASCII");
-        let host = match &service.host {
-            HostField::Fixed(host) => host.clone(),
-            HostField::Preserve => own(),
-        };
-        let rules = whitelist::Service::new(service.allow.clone(), host);
+        let rules = whitelist::Service::new(service.allow.clone(), service.host.clone());
         (service.name.clone(), rules.with_trust_forwarded(service.trust_forwarded))
     }))
 }

@@ -10,8 +10,8 @@ use settings::{
     units::{duration_within, switch},
 };
 
-use super::{CONNECT_TIMEOUT, HostField, RESPONSE_TIMEOUT, Service, Upstream, raw::RawService, url};
-use crate::whitelist::{Rule, RuleError};
+use super::{CONNECT_TIMEOUT, RESPONSE_TIMEOUT, Service, Upstream, raw::RawService, url};
+use crate::whitelist::{Host, Rule, RuleError};
 
 /// Waits for an upstream: below a millisecond nothing answers, beyond a day nobody listens any more.
 const WAITS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(24 * 3600);
@@ -90,17 +90,17 @@ fn service_name(text: &str) -> Result<ServiceName, Fault> {
     ServiceName::new(text).map_err(|_| Fault::new(format!("{text:?} is not a service name"), remedy))
 }
 
-fn host_field(raw: Option<&Text>, upstream: Option<&Upstream>, found: &mut Findings<'_>) -> Option<HostField> {
+fn host_field(raw: Option<&Text>, upstream: Option<&Upstream>, found: &mut Findings<'_>) -> Option<Host> {
     let value = |host: &str| HeaderValue::from_str(host).expect("a host is visible ASCII");
     let Some(text) = raw.filter(|text| text.value != "upstream") else {
-        return upstream.map(|upstream| HostField::Fixed(value(&upstream.authority())));
+        return upstream.map(|upstream| Host::Fixed(value(&upstream.authority())));
     };
     if text.value == "preserve" {
-        return Some(HostField::Preserve);
+        return Some(Host::Preserve);
     }
     let fixed = found.parsed(text, url::host_and_port)?;
     if let Some(word) = did_you_mean(&text.value, &["upstream", "preserve"]) {
         found.warn(text.place, format!("`{}` is taken for a fixed host name; did you mean `{word}`?", text.value));
     }
-    Some(HostField::Fixed(value(&fixed)))
+    Some(Host::Fixed(value(&fixed)))
 }

@@ -7,6 +7,7 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
+use http::HeaderValue;
 use settings::Source;
 
 use super::*;
@@ -80,7 +81,7 @@ fn the_file_of_the_issue() {
     let [orders] = config.services.as_slice() else { panic!("one service") };
     assert_eq!((orders.name.as_str(), orders.allow.len()), ("orders", 3));
     assert_eq!((orders.upstream.host.as_str(), orders.upstream.port), ("127.0.0.1", 3000));
-    assert_eq!(orders.host, HostField::Fixed(HeaderValue::from_static("127.0.0.1:3000")));
+    assert_eq!(orders.host, Host::Fixed(HeaderValue::from_static("127.0.0.1:3000")));
     assert!(!orders.trust_forwarded);
     assert_eq!((orders.connect_timeout, orders.response_timeout), (CONNECT_TIMEOUT, RESPONSE_TIMEOUT));
     assert_eq!(orders.idle_timeout, None);
@@ -118,9 +119,9 @@ limits: { streams_per_link: 10, window: 64KiB, memory_per_link: 1MiB }
     assert_eq!(authorities, ["gw.example.org", "[::1]:7100"]);
     assert_eq!(config.ca.unwrap().len(), 2);
     let [b, a] = config.services.as_slice() else { panic!("two services, in the order of the file") };
-    assert_eq!((b.upstream.to_string().as_str(), &b.host), ("http://orders.internal:80", &HostField::Preserve));
+    assert_eq!((b.upstream.to_string().as_str(), &b.host), ("http://orders.internal:80", &Host::Preserve));
     assert_eq!((a.upstream.host.as_str(), a.upstream.authority().as_str()), ("::1", "[::1]:81"));
-    assert_eq!(a.host, HostField::Fixed(HeaderValue::from_static("api.internal:8080")));
+    assert_eq!(a.host, Host::Fixed(HeaderValue::from_static("api.internal:8080")));
     assert_eq!((a.connect_timeout.as_secs(), a.response_timeout.as_secs()), (1, 300));
     assert_eq!(a.idle_timeout, Some(Duration::from_secs(90)));
     assert_eq!((config.limits.window, config.limits.growth()), (65536, 384 * 1024));
@@ -128,19 +129,24 @@ limits: { streams_per_link: 10, window: 64KiB, memory_per_link: 1MiB }
     assert!(warning.starts_with("agent.yaml:9:3: nothing of `b.acme` is allowed"), "{warning}");
 }
 
-/// What each wrong file is told; `§` stands for a good beginning on lines 1 to 3.
+/// What a wrong file is told; `§` stands for a good beginning on lines 1 to 3.
+fn check(text: &str, fragments: &[&str]) {
+    let good =
+        "gateways: [ ws://127.0.0.1:7100 ]\nservices:\n  orders: { upstream: http://127.0.0.1:1, allow: [ GET / ] }\n";
+    let text = text.replace('§', good);
+    let report = Folder::new().config(&text).expect_err(&text).to_string();
+    for fragment in fragments {
+        assert!(report.contains(fragment), "{text}\nlacks {fragment:?}:\n{report}");
+    }
+}
+
+/// What is said of a service with these keys, which stand on line 3 from column 8 on.
+fn service(keys: &str, fragments: &[&str]) {
+    check(&format!("gateways: [ ws://localhost ]\nservices:\n  a: {{ {keys} }}\n"), fragments);
+}
+
 #[test]
-fn wrong_files() {
-    let folder = Folder::new();
-    let check = |text: &str, fragments: &[&str]| {
-        let good = "gateways: [ ws://127.0.0.1:7100 ]\nservices:\n  orders: { upstream: http://127.0.0.1:1, allow: [ GET / ] }\n";
-        let text = text.replace('§', good);
-        let report = folder.config(&text).expect_err(&text).to_string();
-        for fragment in fragments {
-            assert!(report.contains(fragment), "{text}\nlacks {fragment:?}:\n{report}");
-        }
-    };
-    // Keys.
+fn wrong_keys() {
     check("§gateway: x\n", &["agent.yaml:4:1", "did you mean `gateways`?"]);
     check("name: x\n", &["there is no gateway to dial", "there is no service"]);
     check("§token: hunter2hunter2hunter2\n", &["agent.yaml:4:1", "did you mean `token_", "token: …"]);
@@ -153,7 +159,10 @@ fn wrong_files() {
     check("§reresolve: 500ms\n", &["agent.yaml:4:12", "write 1s to 1h"]);
     check("§limits: { requests_per_facade: 1 }\n", &["agent.yaml:4:11", "unknown key"]);
     check("§limits: { window: 16MiB, memory_per_link: 1GiB }\n", &["agent.yaml:4:43", "need 16GiB"]);
-    // Tokens and authorities.
+}
+
+#[test]
+fn wrong_tokens_and_authorities() {
     check("§token_file: none.token\n", &["agent.yaml:4:13", "none.token cannot be read"]);
     check("§token_file: short.token\n", &["agent.yaml:4:13", "only 5 bytes"]);
     check("§token_file: x\ntoken_env: Y\n", &["agent.yaml:5:12", "given twice"]);
@@ -161,7 +170,10 @@ fn wrong_files() {
     check("§ca_file: no.pem\n", &["agent.yaml:4:10", "holds no certificate"]);
     check("§ca_file: odd.pem\n", &["agent.yaml:4:10", "certificate 1 of the CA file", "cannot be an authority"]);
     check("§ca_file: cut.pem\n", &["agent.yaml:4:10", "cut.pem is damaged"]);
-    // Gateways.
+}
+
+#[test]
+fn wrong_gateways() {
     let services = "services: { a: { upstream: http://127.0.0.1:1, allow: [ GET / ] } }\n";
     let gateway = |url: &str, fragments: &[&str]| check(&format!("gateways: [ \"{url}\" ]\n{services}"), fragments);
     gateway("127.0.0.1:7100", &["agent.yaml:1:13", "not a URL", "ws://HOST:PORT"]);
@@ -182,10 +194,10 @@ fn wrong_files() {
     gateway("ws://g:+1", &["agent.yaml:1:20", "not a port"]);
     gateway("ws://g:7100", &["agent.yaml:1:13", "there is no token", "token_file"]);
     check(&format!("gateways: [ 'ws://[::1]', 'ws://[::1]:80/' ]\n{services}"), &["agent.yaml:1:27", "a second time"]);
-    // Services.
-    let service = |keys: &str, fragments: &[&str]| {
-        check(&format!("gateways: [ ws://localhost ]\nservices:\n  a: {{ {keys} }}\n"), fragments);
-    };
+}
+
+#[test]
+fn wrong_services() {
     service("allow: [ GET / ]", &["agent.yaml:3:3", "`a` has no upstream"]);
     service("url: http://a", &["agent.yaml:3:8", "unknown key `url`", "`upstream`"]);
     service("upstream: 127.0.0.1:80", &["agent.yaml:3:18", "not a URL"]);
@@ -198,7 +210,20 @@ fn wrong_files() {
     service("upstream: http://a, connect_timeout: 0s", &["agent.yaml:3:45", "write 1ms to 24h"]);
     service("upstream: http://a, response_timeout: 0s", &["agent.yaml:3:46", "write 1ms to 24h"]);
     service("upstream: http://a, idle_timeout: 25h", &["agent.yaml:3:42", "write 0s to 24h"]);
-    // Rules: pointed at to the byte, in every way to write a list.
+    let head = "gateways: [ ws://localhost ]\n";
+    check(
+        &format!("{head}services: {{ A: {{ upstream: http://a }} }}\n"),
+        &["agent.yaml:2:13", "\"A\" is not a service name"],
+    );
+    check(&format!("{head}services: {{ a: {{}}, a: {{}} }}\n"), &["agent.yaml:2:20", "a second time"]);
+    check(&format!("{head}services: [ a ]\n"), &["agent.yaml:2:11", "keys and values are needed"]);
+    let many: String = (0..=1024).map(|n| format!("  s{n}: {{ upstream: http://a }}\n")).collect();
+    check(&format!("{head}services:\n{many}"), &["agent.yaml:1027:3", "more than 1024 services"]);
+}
+
+/// Rules are pointed at to the byte, in every way to write a list.
+#[test]
+fn wrong_rules() {
     service(
         "upstream: http://a, allow: [ GET /a, 'get /b' ]",
         &["agent.yaml:3:46", "did you mean GET?", "METHODS PATH"],
@@ -210,15 +235,6 @@ fn wrong_files() {
         "gateways: [ ws://localhost ]\nservices:\n  a:\n    upstream: http://a\n    allow:\n      - GET /{id}\n      - GET /b?c\n",
         &["agent.yaml:7:15", "the short form is about the path alone", "7 |       - GET /b?c\n  |               ^\n"],
     );
-    let head = "gateways: [ ws://localhost ]\n";
-    check(
-        &format!("{head}services: {{ A: {{ upstream: http://a }} }}\n"),
-        &["agent.yaml:2:13", "\"A\" is not a service name"],
-    );
-    check(&format!("{head}services: {{ a: {{}}, a: {{}} }}\n"), &["agent.yaml:2:20", "a second time"]);
-    check(&format!("{head}services: [ a ]\n"), &["agent.yaml:2:11", "keys and values are needed"]);
-    let many: String = (0..=1024).map(|n| format!("  s{n}: {{ upstream: http://a }}\n")).collect();
-    check(&format!("{head}services:\n{many}"), &["agent.yaml:1027:3", "more than 1024 services"]);
 }
 
 #[test]
@@ -303,4 +319,24 @@ fn rules_can_be_tried_without_the_secrets() {
     assert!(load_services(&file).is_err());
     assert!(load_services(&folder.0.join("none.yaml")).unwrap_err().to_string().contains("cannot be read"));
     assert!(load_services(&folder.0).unwrap_err().to_string().contains("cannot be read"));
+}
+
+/// Every slip of one character, and every file cut short, is either taken or explained with a place; none panics.
+#[test]
+fn no_slip_of_the_pen_is_too_much() {
+    let folder = Folder::new();
+    let check = |text: &str| {
+        if let Err(error) = folder.config(text) {
+            let report = error.to_string();
+            assert!(report.starts_with("error: ") && report.contains("--> agent.yaml"), "{text}\n{report}");
+        }
+    };
+    for (at, character) in OF_THE_ISSUE.char_indices() {
+        let (before, after) = (&OF_THE_ISSUE[..at], &OF_THE_ISSUE[at + character.len_utf8()..]);
+        check(before);
+        check(&format!("{before}{after}"));
+        for slip in [" ", "\n", "\t", "'", "\"", ":", "-", "*", "&a ", "[", "}", "#", "!", "0", "\u{e9}", "\0"] {
+            check(&format!("{before}{slip}{after}"));
+        }
+    }
 }

@@ -20,9 +20,11 @@ use super::upload::Upload;
 /// A connection and the right to send on it.
 pub(super) struct Conversation {
     sender: SendRequest<Upload>,
-    /// `None` once it has ended.
-    connection: Option<Connection<TokioIo<TcpStream>, Upload>>,
+    /// `None` once it has ended. Boxed: a conversation moves between the pool and its users.
+    connection: Option<Pin<Box<Driven>>>,
 }
+
+type Driven = Connection<TokioIo<TcpStream>, Upload>;
 
 /// A request that brought no answer.
 pub(super) struct SendError {
@@ -36,9 +38,8 @@ pub(super) type Answer = Pin<Box<dyn Future<Output = Result<Response<Incoming>, 
 
 impl Conversation {
     pub(super) async fn new(stream: TcpStream) -> Result<Self, hyper::Error> {
-        let (sender, connection) =
-            http1::Builder::new().max_headers(MAX_HEADERS).handshake(TokioIo::new(stream)).await?;
-        Ok(Self { sender, connection: Some(connection) })
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        Ok(Self { sender, connection: Some(Box::pin(connection)) })
     }
 
     /// Hands a request over. Nothing is sent until the conversation is driven.
@@ -55,7 +56,7 @@ impl Conversation {
     /// Moves bytes as far as they go.
     pub(super) fn drive(&mut self, cx: &mut Context<'_>) {
         if let Some(connection) = &mut self.connection
-            && let Poll::Ready(ended) = Pin::new(connection).poll(cx)
+            && let Poll::Ready(ended) = connection.as_mut().poll(cx)
         {
             // Whoever waits for an answer or a body gets the error from there.
             if let Err(error) = ended {
@@ -79,6 +80,3 @@ impl Conversation {
         self.connection.is_some() && self.sender.is_ready()
     }
 }
-
-/// Header lines of an answer: as many as the wire takes.
-const MAX_HEADERS: usize = proto::wire::limits::HEADER_LINES;

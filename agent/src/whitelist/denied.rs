@@ -104,6 +104,7 @@ pub enum Reason {
     RepeatedContentLength,
     LengthBesideEncoding,
     Expectation,
+    Host,
     NoRule,
     Upgrade,
     TargetChanged,
@@ -142,6 +143,7 @@ impl Reason {
                 (Step::Framing, BadRequest, "Content-Length and Transfer-Encoding come together")
             }
             Self::Expectation => (Step::Framing, BadRequest, "Expect asks for something other than 100-continue"),
+            Self::Host => (Step::Framing, BadRequest, "Host, which this service preserves, is not one host"),
             Self::NoRule => (Step::Rules, Denied, "no rule allows this method and path"),
             Self::Upgrade => (Step::Rules, Denied, "no rule permits an upgrade here"),
             Self::TargetChanged => (Step::Rules, Denied, "the target would not be sent as it was judged"),

@@ -25,7 +25,7 @@ mod text;
 
 use std::collections::HashMap;
 
-use http::{HeaderValue, uri::PathAndQuery};
+use http::{HeaderValue, header::HOST, uri::PathAndQuery};
 use proto::wire::{RequestHead, ServiceName};
 
 pub use admitted::{Admitted, Parts};
@@ -41,13 +41,22 @@ use target::Target;
 pub struct Service {
     rules: Vec<Rule>,
     trust_forwarded: bool,
-    host: HeaderValue,
+    host: Host,
+}
+
+/// What the `Host` field of a request to the upstream says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Host {
+    /// Always this: the upstream's own authority, or a fixed name.
+    Fixed(HeaderValue),
+    /// What the application sent to the facade. A compromised gateway could forge it.
+    Preserve,
 }
 
 impl Service {
-    /// A service that allows what any one of `rules` allows, and nothing if there are none. `host` is sent as `Host`.
+    /// A service that allows what any one of `rules` allows, and nothing if there are none.
     #[must_use]
-    pub fn new(rules: Vec<Rule>, host: HeaderValue) -> Self {
+    pub fn new(rules: Vec<Rule>, host: Host) -> Self {
         Self { rules, trust_forwarded: false, host }
     }
 
@@ -81,7 +90,7 @@ impl Whitelist {
             service: head.service.clone(),
             method: head.method.clone(),
             path_and_query: unchanged(head)?,
-            headers: headers::rebuild(&head.headers, &service.host, service.trust_forwarded),
+            headers: headers::rebuild(&head.headers, host(service, head)?, service.trust_forwarded),
             content_length: framing.content_length,
             expects_continue: framing.expects_continue,
             rule,
@@ -118,6 +127,19 @@ impl Whitelist {
             return Err(Denied::new(Reason::Upgrade));
         }
         Ok((service, rule, framing))
+    }
+}
+
+/// The `Host` to send. A preserved one must be the only one, and be a host (RFC 9110 §7.2).
+fn host<'a>(service: &'a Service, head: &'a RequestHead) -> Result<&'a HeaderValue, Denied> {
+    if let Host::Fixed(host) = &service.host {
+        return Ok(host);
+    }
+    let mut hosts = head.headers.get_all(HOST).iter();
+    let is_host = |b: &u8| b.is_ascii_alphanumeric() || b"-._:[]".contains(b);
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) if !host.is_empty() && host.as_bytes().iter().all(is_host) => Ok(host),
+        _ => Err(Denied::new(Reason::Host)),
     }
 }
 

@@ -7,7 +7,7 @@ mod refuse;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use proto::wire::{RequestHead, RequestId, ServiceName};
 
-use super::{Admitted, Denied, Service, Whitelist};
+use super::{Admitted, Denied, Host, Service, Whitelist};
 
 /// A head for the service `orders`, without headers.
 pub(super) fn head(method: &str, target: impl AsRef<[u8]>) -> RequestHead {
@@ -34,7 +34,7 @@ pub(super) fn headers(lines: &[(&str, &str)]) -> HeaderMap {
 pub(super) fn whitelist<S: AsRef<str>>(rules: &[S]) -> Whitelist {
     let parse = |rule: &S| rule.as_ref().parse().unwrap_or_else(|error| panic!("{}: {error}", rule.as_ref()));
     let rules = rules.iter().map(parse).collect();
-    let host = HeaderValue::from_static("localhost:8080");
+    let host = Host::Fixed(HeaderValue::from_static("localhost:8080"));
     Whitelist::new([(ServiceName::new("orders").unwrap(), Service::new(rules, host))])
 }
 

@@ -155,7 +155,8 @@ fn exposure(
 
 fn agents(raw: &[At<RawAgent>], found: &mut Findings<'_>) -> Option<Agents> {
     if raw.is_empty() {
-        found.warn(None, "no agent credential is configured: any process on this machine may pose as an agent, and only loopback is served");
+        let text = "no agent credential is configured: any process on this machine may pose as an agent";
+        found.warn(None, format_args!("{text}, and only loopback is served"));
         return Some(Agents::Anyone);
     }
     let mut agents: Vec<AgentCredential> = Vec::new();

@@ -135,24 +135,26 @@ fn more_streams_ask_for_no_more_arithmetic() {
     assert_eq!((config.limits.memory, config.limits.growth()), (1 << 30, 0), "the memory follows if it is not given");
 }
 
-/// What each wrong file is told; `@` stands for a good beginning that needs no credential, on lines 1 and 2.
+/// What a wrong file is told; `@` stands for a good beginning that needs no credential, on lines 1 and 2.
+fn check(text: &str, fragments: &[&str]) {
+    let good = "listen: 127.0.0.1:7100\nfacades: [ { listen: 127.0.0.1:7080, service: orders } ]\n";
+    let text = text.replace('@', good);
+    let report = Folder::new().config(&text).expect_err(&text).to_string();
+    for fragment in fragments {
+        assert!(report.contains(fragment), "{text}\nlacks {fragment:?}:\n{report}");
+    }
+}
+
 #[test]
-fn wrong_files() {
-    let folder = Folder::new();
-    let check = |text: &str, fragments: &[&str]| {
-        let good = "listen: 127.0.0.1:7100\nfacades: [ { listen: 127.0.0.1:7080, service: orders } ]\n";
-        let text = text.replace('@', good);
-        let report = folder.config(&text).expect_err(&text).to_string();
-        for fragment in fragments {
-            assert!(report.contains(fragment), "{text}\nlacks {fragment:?}:\n{report}");
-        }
-    };
-    // Keys.
+fn wrong_keys() {
     check("@facade: []\n", &["gateway.yaml:3:1", "unknown key `facade`", "did you mean `facades`?"]);
     check("@admin: { listen: 127.0.0.1:7101, lsten: 1 }\n", &["gateway.yaml:3:34", "did you mean `listen`?"]);
     check("@limits: { streams: 5 }\n", &["gateway.yaml:3:11", "did you mean `streams_per_link`?"]);
     check("name: x\n", &["there is no address where agents could connect", "there is no facade"]);
-    // Addresses.
+}
+
+#[test]
+fn wrong_addresses() {
     check("@admin: { listen: 0.0.0.0:7101 }\n", &["gateway.yaml:3:18", "must be loopback", "write 127.0.0.1:7101"]);
     check("@admin: {}\n", &["gateway.yaml:3:8", "`admin` has no address"]);
     check("@health: { listen: 7102 }\n", &["gateway.yaml:3:19", "write 127.0.0.1:7102"]);
@@ -163,7 +165,10 @@ fn wrong_files() {
         "listen: 127.0.0.1:1\nfacades:\n- { listen: 127.0.0.1:2, service: a }\n- { listen: 127.0.0.1:2, service: b }\n",
         &["gateway.yaml:4:13", "127.0.0.1:2 is taken already", "a port of its own"],
     );
-    // Exposure.
+}
+
+#[test]
+fn exposed_listeners() {
     let facade = "facades: [ { listen: 127.0.0.1:7080, service: orders } ]\n";
     let agents = "agents: [ { name: a, token_file: other.token, services: [orders] } ]\n";
     check(
@@ -183,7 +188,10 @@ fn wrong_files() {
         &["gateway.yaml:2:22", "a facade on [::]:2 can be reached from other machines"],
     );
     check("@insecure_listen: yes\n", &["gateway.yaml:3:18", "write true or false"]);
-    // Facades.
+}
+
+#[test]
+fn wrong_facades() {
     let with = |facade: &str| format!("listen: 127.0.0.1:1\nfacades:\n  - {facade}\n");
     check(&with("{ service: a }"), &["gateway.yaml:3:5", "no address to listen on"]);
     check(&with("{ listen: 127.0.0.1:2 }"), &["gateway.yaml:3:5", "does not say which service"]);
@@ -210,7 +218,10 @@ fn wrong_files() {
         &["gateway.yaml:3:56", "a second time"],
     );
     check(&with("{ listen: 127.0.0.1:2, service: a, wait_for_agent: 10m }"), &["gateway.yaml:3:56", "write 0s to 5m"]);
-    // Agents.
+}
+
+#[test]
+fn wrong_agents() {
     let agent = |agent: &str| format!("@agents:\n  - {agent}\n");
     check(&agent("{ token_file: other.token, services: [a] }"), &["gateway.yaml:4:5", "this agent has no name"]);
     check(&agent("{ name: a b, token_file: other.token, services: [a] }"), &["gateway.yaml:4:13", "not a name"]);
@@ -234,7 +245,10 @@ fn wrong_files() {
     };
     check(&two("a", "other.token"), &["gateway.yaml:5:13", "a second agent is named `a`"]);
     check(&two("b", "same.token"), &["gateway.yaml:5:13", "`a` and `b` have the same token"]);
-    // Numbers and the rest.
+}
+
+#[test]
+fn wrong_numbers_and_words() {
     check("@heartbeat: 10\n", &["gateway.yaml:3:12", "`10` lacks a unit", "write 10s or 10ms"]);
     check("@heartbeat: 500ms\n", &["gateway.yaml:3:12", "out of bounds", "write 1s to 5m"]);
     check("@drain_grace: 2h\n", &["gateway.yaml:3:14", "write 0s to 1h"]);
@@ -307,4 +321,24 @@ fn flags() {
     check(&Flags { token_file: Some("none".to_owned()), ..good.clone() }, &["--token-file none", "cannot be read"]);
     let open = Config::from_flags(&Flags { token_file: None, ..good.clone() }).unwrap();
     assert!(open.warnings[0].contains("no agent credential"), "{:?}", open.warnings);
+}
+
+/// Every slip of one character, and every file cut short, is either taken or explained with a place; none panics.
+#[test]
+fn no_slip_of_the_pen_is_too_much() {
+    let folder = Folder::new();
+    let check = |text: &str| {
+        if let Err(error) = folder.config(text) {
+            let report = error.to_string();
+            assert!(report.starts_with("error: ") && report.contains("--> gateway.yaml"), "{text}\n{report}");
+        }
+    };
+    for (at, character) in OF_THE_ISSUE.char_indices() {
+        let (before, after) = (&OF_THE_ISSUE[..at], &OF_THE_ISSUE[at + character.len_utf8()..]);
+        check(before);
+        check(&format!("{before}{after}"));
+        for slip in [" ", "\n", "\t", "'", "\"", ":", "-", "*", "&a ", "[", "}", "#", "!", "0", "\u{e9}", "\0"] {
+            check(&format!("{before}{slip}{after}"));
+        }
+    }
 }

@@ -32,6 +32,7 @@ use crate::{
     config,
     failure::{self, Asked},
     registry::{Registry, Unavailable},
+    serve::{Arrival, Busy},
 };
 
 /// One facade listener's state.
@@ -59,11 +60,12 @@ impl Facade {
     }
 
     /// Answers one request: with the upstream's answer, or with a failure that says who failed.
-    pub(crate) async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Body> {
+    pub(crate) async fn answer(self: Arc<Self>, arrival: Arrival) -> Response<Body> {
         let started = Instant::now();
+        let Arrival { request, busy, .. } = arrival;
         let id = request_id::keep_or_make(request.headers());
         let asked = Asked::new(request.method(), request.headers(), id);
-        let response = match self.forward(request, &asked).await {
+        let response = match self.forward(request, &asked, busy).await {
             Ok(response) => response,
             Err(failure) => {
                 let (code, reason) = (failure.code.as_str(), &*failure.message);
@@ -76,8 +78,8 @@ impl Facade {
         response
     }
 
-    async fn forward(&self, request: Request<Incoming>, asked: &Asked) -> Result<Response<Body>, Failure> {
-        let slot = Slot::take(&self.in_flight, self.most)?;
+    async fn forward(&self, request: Request<Incoming>, asked: &Asked, busy: Busy) -> Result<Response<Body>, Failure> {
+        let slot = Slot::take(&self.in_flight, self.most, busy)?;
         let (parts, body) = request.into_parts();
         let routed = route::route(&self.settings.routing, &parts)?;
         let held_back = head::expects_continue(&parts.headers)?;
@@ -122,23 +124,26 @@ impl Facade {
 
 /// A place among the requests in flight, given back when it is dropped.
 #[derive(Debug)]
-struct Slot(Arc<AtomicU32>);
+struct Slot {
+    in_flight: Arc<AtomicU32>,
+    _busy: Busy,
+}
 
 impl Slot {
-    fn take(in_flight: &Arc<AtomicU32>, most: u32) -> Result<Self, Failure> {
+    fn take(in_flight: &Arc<AtomicU32>, most: u32, busy: Busy) -> Result<Self, Failure> {
         if in_flight.fetch_add(1, Ordering::Relaxed) >= most {
             in_flight.fetch_sub(1, Ordering::Relaxed);
             let message =
                 format!("this facade has {most} requests in flight, as many as its `requests` setting allows");
             return Err(Failure::retry_safe(FailureCode::Overloaded, message));
         }
-        Ok(Self(in_flight.clone()))
+        Ok(Self { in_flight: in_flight.clone(), _busy: busy })
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -176,7 +176,7 @@ impl RecvHalf {
         if let Some((since, read)) = self.epoch
             && read >= self.size
         {
-            let limited = rtt.is_some_and(|rtt| now - since < 2 * rtt) && self.held <= self.size / 2;
+            let limited = rtt.is_some_and(|rtt| now - since < 2 * rtt) && self.held < self.size / 2;
             if limited {
                 let room = u64::from(self.size.min(max.saturating_sub(self.size)));
                 more = u32::try_from(room.min(*growth)).expect("bounded by the window");
@@ -222,5 +222,10 @@ impl RecvHalf {
 impl RecvHalf {
     pub(super) fn size(&self) -> u32 {
         self.size
+    }
+
+    /// The credit that is lent, and how much of it was not yet announced.
+    pub(super) fn lent(&self) -> (u32, u32) {
+        (self.lent, self.owed)
     }
 }

@@ -146,3 +146,10 @@ impl SendHalf {
         room || stopped
     }
 }
+
+#[cfg(test)]
+impl SendHalf {
+    pub(super) fn credit(&self) -> u32 {
+        self.credit
+    }
+}

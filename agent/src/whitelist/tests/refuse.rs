@@ -1,9 +1,10 @@
 //! "Refuse, never repair", line by line.
 
-use proto::wire::FailureCode;
+use http::header::HOST;
+use proto::wire::{FailureCode, ServiceName};
 
 use super::{EVERYTHING, admit, head, headers, whitelist};
-use crate::whitelist::{Reason, limits};
+use crate::whitelist::{Host, Reason, Service, Whitelist, limits};
 
 /// The whitelist allows everything it can, and still refuses these, at this step and with this code.
 fn refused(step: u8, code: FailureCode, method: &str, targets: &[&[u8]]) {
@@ -299,5 +300,22 @@ fn places_are_counted_in_the_raw_target() {
         [("/%20/a/..", 7), ("/%20//b", 5), ("/a/%20%00", 3), ("/a/b;c", 4), ("/%20/a%2Fb", 5), ("/a?b#", 4)]
     {
         assert_eq!(admit(&EVERYTHING, "GET", target).unwrap_err().at, Some(at), "{target}");
+    }
+}
+
+#[test]
+fn a_preserved_host_is_one_host() {
+    let rules = vec!["GET /".parse().unwrap()];
+    let preserving = Whitelist::new([(ServiceName::new("orders").unwrap(), Service::new(rules, Host::Preserve))]);
+    let check = |lines: &[(&str, &str)], expected: Result<&str, Reason>| {
+        let head = proto::wire::RequestHead { headers: headers(lines), ..head("GET", "/") };
+        let admitted = preserving.admit(&head).map_err(|denied| denied.reason);
+        let sent = admitted.map(|admitted| admitted.headers()[HOST].to_str().unwrap().to_owned());
+        assert_eq!(sent.as_deref().map_err(|reason| *reason), expected, "{lines:?}");
+    };
+    check(&[("host", "api.example:8080")], Ok("api.example:8080"));
+    check(&[("host", "[::1]:80")], Ok("[::1]:80"));
+    for lines in [&[][..], &[("host", "a"), ("host", "a")], &[("host", "")], &[("host", "a b")], &[("host", "a/b")]] {
+        check(lines, Err(Reason::Host));
     }
 }

@@ -1,11 +1,12 @@
 //! The session's tests: by hand as a pair, alone against a hostile peer, and by random schedules on a virtual clock.
 #![allow(clippy::unwrap_used)]
 
+mod endings;
 mod flow;
 mod heartbeat;
-// mod hostile;
-// mod hostile_budgets;
-mod endings;
+mod hostile;
+mod hostile_budgets;
 mod lifecycle;
 mod pair;
-// mod simulation;
+mod rng;
+mod simulation;

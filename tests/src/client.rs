@@ -1,0 +1,179 @@
+//! The application's side: a raw connection that sees every byte, and reqwest for ordinary calls.
+
+use std::net::SocketAddr;
+
+use serde_json::Value;
+use tokio::{
+    io::AsyncWriteExt as _,
+    net::{
+        TcpSocket, TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+};
+
+use crate::{
+    http1::{Head, Left, Piece, Reader},
+    wait::within,
+};
+
+/// A client for ordinary calls: no proxies, no redirects.
+///
+/// # Panics
+/// Never.
+#[must_use]
+pub fn http() -> reqwest::Client {
+    let builder = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
+    builder.build().expect("a client without TLS can be made")
+}
+
+/// What a URL answers, as JSON.
+///
+/// # Panics
+/// If it does not.
+pub async fn json(url: &str) -> Value {
+    let answer = within("a JSON answer", async { http().get(url).send().await?.bytes().await }).await;
+    serde_json::from_slice(&answer.expect("the URL answers")).expect("the answer is JSON")
+}
+
+/// A connection on which anything can be sent.
+#[derive(Debug)]
+pub struct Raw {
+    reader: Reader<OwnedReadHalf>,
+    write: OwnedWriteHalf,
+}
+
+/// An answer as it came.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// Its head, verbatim.
+    pub head: Head,
+    /// As much of its body as came.
+    pub body: Vec<u8>,
+    /// Whether that was all of it.
+    pub whole: bool,
+    /// Its trailers.
+    pub trailers: Vec<String>,
+}
+
+impl Answer {
+    /// Its status.
+    ///
+    /// # Panics
+    /// If it is not a number.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        status(&self.head)
+    }
+
+    /// Its body as text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The code of a failure that the bridge composed, if it is one.
+    #[must_use]
+    pub fn failure(&self) -> Option<&str> {
+        self.head.one("reachback-error")
+    }
+}
+
+/// The status of an answer's head.
+///
+/// # Panics
+/// If it is not a number.
+#[must_use]
+pub fn status(head: &Head) -> u16 {
+    head.word(1).parse().unwrap_or_else(|_| panic!("no status: {head:?}"))
+}
+
+impl Raw {
+    /// Connects.
+    ///
+    /// # Panics
+    /// If nobody listens.
+    pub async fn connect(address: SocketAddr) -> Self {
+        Self::new(TcpStream::connect(address).await.expect("somebody listens"))
+    }
+
+    /// Connects with so small a receive buffer that not much can hide in it.
+    ///
+    /// # Panics
+    /// If nobody listens.
+    pub async fn connect_narrow(address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket can be made");
+        socket.set_recv_buffer_size(16 * 1024).expect("the buffer's size can be set");
+        Self::new(socket.connect(address).await.expect("somebody listens"))
+    }
+
+    fn new(stream: TcpStream) -> Self {
+        stream.set_nodelay(true).expect("the connection is there");
+        let (read, write) = stream.into_split();
+        Self { reader: Reader::new(read), write }
+    }
+
+    /// Sends bytes as they are; `false` if the other side takes no more.
+    pub async fn send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        within("the other side to read", self.write.write_all(bytes.as_ref())).await.is_ok()
+    }
+
+    /// Sends a request without a body and reads the answer. `more` is whole header lines.
+    ///
+    /// # Panics
+    /// If there is no answer.
+    pub async fn call(&mut self, method: &str, target: &str, more: &str) -> Answer {
+        self.send(format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n{more}\r\n")).await;
+        self.answer(method).await
+    }
+
+    /// The next head, final or not; `None` if the connection ends.
+    pub async fn head(&mut self) -> Option<Head> {
+        within("an answer's head", self.reader.head()).await
+    }
+
+    /// The next piece of a body.
+    pub async fn piece(&mut self, left: &mut Left) -> Piece {
+        within("a piece of an answer", self.reader.piece(left)).await
+    }
+
+    /// The next answer, if there is one; informational ones are passed over.
+    pub async fn try_answer(&mut self, method: &str) -> Option<Answer> {
+        let head = loop {
+            let head = self.head().await?;
+            if status(&head) >= 200 {
+                break head;
+            }
+        };
+        let bodiless = method == "HEAD" || matches!(status(&head), 204 | 304);
+        let left = if bodiless { Left::Length(0) } else { head.framing(Left::UntilClose) };
+        let (body, whole) = within("an answer's body", self.reader.body(left)).await;
+        let trailers = std::mem::take(&mut self.reader.trailers);
+        Some(Answer { head, body, whole, trailers })
+    }
+
+    /// The next answer.
+    ///
+    /// # Panics
+    /// If the connection ends instead.
+    pub async fn answer(&mut self, method: &str) -> Answer {
+        self.try_answer(method).await.expect("the connection ended without an answer")
+    }
+
+    /// Waits for the end of the connection; how many bytes came before it.
+    pub async fn closed(&mut self) -> usize {
+        within("the end of the connection", self.reader.closed()).await
+    }
+
+    /// Says that nothing more will be sent.
+    pub async fn finish(&mut self) {
+        let _ = self.write.shutdown().await;
+    }
+}
+
+/// One call on a connection of its own.
+///
+/// # Panics
+/// If there is no answer.
+pub async fn call(address: SocketAddr, method: &str, target: &str, more: &str) -> Answer {
+    Raw::connect(address).await.call(method, target, more).await
+}

@@ -1,0 +1,129 @@
+//! Bodies: whatever their length, framing and bytes, they arrive as they were sent.
+
+use futures_util::{StreamExt as _, stream};
+use reachback_tests::{
+    bridge::Bridge,
+    client::{self, Raw, call},
+    pattern::{self, Sum},
+    upstream::Then,
+    wait::within,
+};
+
+const MIB: u64 = 1024 * 1024;
+
+/// Uploads that many bytes, downloads them again, each with a length and in chunks.
+async fn check(bridge: &Bridge, length: u64) {
+    let client = client::http();
+    let sum = pattern::sum(length);
+    for declared in [true, false] {
+        let body = reqwest::Body::wrap_stream(stream::iter(pattern::pieces(length)).map(Ok::<_, std::io::Error>));
+        let mut request = client.post(bridge.url("/sink")).body(body);
+        if declared {
+            request = request.header("content-length", length);
+        }
+        let answer = within("an upload", async { request.send().await.unwrap().text().await.unwrap() }).await;
+        assert_eq!(answer, sum, "{length} up, length declared: {declared}");
+        let head = bridge.upstream.last_head();
+        let framed = (head.one("content-length").map(str::to_owned), head.one("transfer-encoding"));
+        let expected = if declared { (Some(length.to_string()), None) } else { (None, Some("chunked")) };
+        assert_eq!(framed, expected, "{head:?}");
+
+        let url = bridge.url(&format!("/{}/{length}", if declared { "bytes" } else { "chunked" }));
+        let answer = client.get(url).send().await.unwrap();
+        assert_eq!(answer.content_length(), declared.then_some(length), "{length} down");
+        let mut got = Sum::default();
+        let mut pieces = answer.bytes_stream();
+        while let Some(piece) = within("a download", pieces.next()).await {
+            got.add(&piece.unwrap());
+        }
+        assert_eq!(got.show(), sum, "{length} down, length declared: {declared}");
+    }
+}
+
+#[tokio::test]
+async fn small_ones() {
+    let bridge = Bridge::start().await;
+    for length in [0, 1, 6, 1023, 1024, 65_535, 65_536, 65_537, 262_144, 262_145, MIB] {
+        check(&bridge, length).await;
+    }
+}
+
+#[tokio::test]
+async fn of_100_mib() {
+    check(&Bridge::start().await, 100 * MIB).await;
+}
+
+#[tokio::test]
+async fn of_every_byte_value_both_ways() {
+    let bridge = Bridge::start().await;
+    let every: Vec<u8> = (0..=255).collect();
+    for body in [every.clone(), every.repeat(300), pattern::bytes(MIB)] {
+        let call = client::http().post(bridge.url("/echo")).body(body.clone()).send();
+        let answer = within("an echo", async { call.await.unwrap().bytes().await.unwrap() }).await;
+        assert!(answer == body, "{} bytes came back as {}", body.len(), answer.len());
+    }
+}
+
+#[tokio::test]
+async fn two_set_cookies_stay_two() {
+    let bridge = Bridge::start().await;
+    let head =
+        "HTTP/1.1 200 OK\r\nSet-Cookie: a=1; Path=/\r\nX-Other: x\r\nSet-Cookie: b=2\r\nContent-Length: 0\r\n\r\n";
+    bridge.upstream.says("/cookies", head, Then::GoOn);
+    let answer = call(bridge.facade(), "GET", "/cookies", "").await;
+    assert_eq!(answer.head.all("set-cookie"), ["a=1; Path=/", "b=2"]);
+}
+
+#[tokio::test]
+async fn statuses_pass_as_they_are() {
+    let bridge = Bridge::start().await;
+    for status in [200, 201, 226, 299, 301, 307, 400, 401, 404, 418, 429, 500, 503, 599] {
+        let answer = call(bridge.facade(), "GET", &format!("/status/{status}"), "").await;
+        assert_eq!((answer.status(), answer.text()), (status, format!("status {status}")));
+        assert_eq!(answer.failure(), None);
+    }
+}
+
+#[tokio::test]
+async fn answers_without_a_body() {
+    let bridge = Bridge::start().await;
+    let mut client = Raw::connect(bridge.facade()).await;
+    let head = client.call("HEAD", "/bytes/12345", "").await;
+    assert_eq!((head.status(), head.head.one("content-length")), (200, Some("12345")));
+    for status in [204, 304] {
+        let answer = client.call("GET", &format!("/status/{status}"), "").await;
+        assert_eq!(answer.status(), status);
+        assert_eq!(answer.head.all("transfer-encoding"), [""; 0]);
+    }
+    let not_modified = "HTTP/1.1 304 Not Modified\r\nContent-Length: 77\r\nETag: \"e\"\r\n\r\n";
+    bridge.upstream.says("/etag", not_modified, Then::GoOn);
+    let answer = client.call("GET", "/etag", "").await;
+    assert_eq!((answer.status(), answer.head.one("etag")), (304, Some("\"e\"")));
+    // The connection is still in step.
+    assert_eq!(client.call("GET", "/bytes/5", "").await.body, pattern::bytes(5));
+}
+
+#[tokio::test]
+async fn events_are_passed_on_as_they_come() {
+    let bridge = Bridge::start().await;
+    let answer = within("the head", client::http().get(bridge.url("/drip/3")).send()).await.unwrap();
+    let mut pieces = answer.bytes_stream();
+    for event in 0..3 {
+        // The next one is not even made before this one has arrived.
+        bridge.upstream.open_gate(1);
+        let piece = within("an event", pieces.next()).await.unwrap().unwrap();
+        assert_eq!(piece, format!("data: {event}\n\n"));
+    }
+    assert!(within("the end", pieces.next()).await.is_none());
+}
+
+#[tokio::test]
+async fn trailers_pass_both_ways() {
+    let bridge = Bridge::start().await;
+    let trailers =
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: x-sum\r\n\r\n2\r\nhi\r\n0\r\nx-sum: 42\r\n\r\n";
+    bridge.upstream.says("/trailers", trailers, Then::GoOn);
+    let answer = call(bridge.facade(), "GET", "/trailers", "TE: trailers\r\nConnection: te\r\n").await;
+    assert_eq!((answer.text(), answer.whole), ("hi".to_owned(), true));
+    assert_eq!(answer.trailers, ["x-sum: 42"]);
+}
