@@ -35,7 +35,7 @@ pub(crate) struct Up {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Gateway {
     pub(crate) links: usize,
-    /// The last failed dial since a link was up.
+    /// Why the last link ended or the last dial failed, if no link has come up since.
     pub(crate) last_error: Option<String>,
 }
 
@@ -45,7 +45,7 @@ impl Links {
         self.lock().gateways.entry(url.to_string()).or_default();
     }
 
-    /// Notes a failed dial.
+    /// Notes a failed dial, or the end of a link.
     pub(crate) fn failed(&self, url: &GatewayUrl, address: SocketAddr, error: &str) {
         self.lock().gateways.entry(url.to_string()).or_default().last_error = Some(format!("{address}: {error}"));
     }

@@ -33,10 +33,11 @@ impl Server {
         let admitted = match self.whitelist.admit(&head) {
             Ok(admitted) => admitted,
             Err(denied) => {
-                // The target is a stranger's text: its bytes are escaped, and it is cut.
-                let target = head.target.get(..200).unwrap_or(&head.target).escape_ascii();
+                // A stranger's text: its bytes are escaped, it is cut, and a query may hold secrets.
+                let path = head.target.split(|byte| *byte == b'?').next().unwrap_or_default();
+                let path = path.get(..200).unwrap_or(path).escape_ascii();
                 let (request_id, service, method) = (&head.request_id, &head.service, &head.method);
-                warn!(%request_id, %service, %method, %target, reason = %denied, "denied");
+                warn!(%request_id, %service, %method, %path, reason = %denied, "denied");
                 return responder.fail(Failure::new(denied.code, format!("the whitelist refuses: {denied}")));
             }
         };
@@ -44,7 +45,7 @@ impl Server {
             return responder.fail(Failure::new(FailureCode::Internal, "an admitted service has no upstream"));
         };
         let (rule, started) = (admitted.rule(), Instant::now());
-        let outcome = upstream.replay(admitted, body, responder).await;
+        let outcome = upstream.replay(admitted, &head.request_id, body, responder).await;
         let elapsed_us = started.elapsed().as_micros();
         debug!(request_id = %head.request_id, service = %head.service, rule, %outcome, elapsed_us, "replayed");
     }

@@ -145,14 +145,14 @@ impl Tunnel {
         };
         let connection = link.connection();
         let AgentHello { instance, services, version, .. } = hello;
-        info!(instance, version, ?services, "link up");
+        info!(instance, version, services = names(&services), "link up");
         let since = Instant::now();
         let entry = Entry { agent, instance, version, address, since, services, connection: connection.clone() };
         let registered = self.registry.add(entry);
         let end = link.run(|notice| match notice {
             Notice::Services(services) => match identity.first_not_permitted(&services) {
                 None => {
-                    info!(?services, "the agent's services changed");
+                    info!(services = names(&services), "the agent's services changed");
                     registered.replace_services(services);
                 }
                 Some(service) => {
@@ -172,6 +172,10 @@ impl Tunnel {
 async fn greet(upgrade: OnUpgrade) -> Result<Pending<Io>, String> {
     let upgraded = upgrade.await.map_err(|error| error.to_string())?;
     receive_hello(TokioIo::new(upgraded)).await.map_err(|error| error.to_string())
+}
+
+fn names(services: &[ServiceName]) -> String {
+    services.iter().map(ServiceName::as_str).collect::<Vec<_>>().join(" ")
 }
 
 fn not_permitted(service: &ServiceName) -> Reject {

@@ -1,7 +1,7 @@
 //! Failures as HTTP: the one place that maps a failure to a status, a Proxy-Status type and a body.
 
 use axum::body::Body;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use proto::wire::{Failure, FailureCode, RequestId};
 use serde::Serialize;
 
@@ -15,12 +15,34 @@ const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 /// Carries the request id to the upstream and back to the client.
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// What of a request decides how a failure is told.
+/// What of a request decides how its answer is told and logged.
 #[derive(Debug)]
 pub(crate) struct Asked {
     pub(crate) id: RequestId,
-    is_head: bool,
+    pub(crate) method: Method,
+    uri: Uri,
     accepts_json: bool,
+}
+
+/// A failure and where it was found.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    pub(crate) failure: Failure,
+    finder: &'static str,
+}
+
+impl Failed {
+    /// The agent said so.
+    pub(crate) fn at_agent(failure: Failure) -> Self {
+        Self { failure, finder: "agent" }
+    }
+}
+
+impl From<Failure> for Failed {
+    /// This gateway found it.
+    fn from(failure: Failure) -> Self {
+        Self { failure, finder: "gateway" }
+    }
 }
 
 /// RFC 9457. `type` is left out: it would be `about:blank`.
@@ -36,21 +58,29 @@ struct Problem<'a> {
 }
 
 impl Asked {
-    pub(crate) fn new(method: &Method, headers: &HeaderMap, id: RequestId) -> Self {
-        Self { id, is_head: *method == Method::HEAD, accepts_json: accepts_json(headers) }
+    pub(crate) fn new<B>(request: &Request<B>, id: RequestId) -> Self {
+        let accepts_json = accepts_json(request.headers());
+        Self { id, method: request.method().clone(), uri: request.uri().clone(), accepts_json }
+    }
+
+    /// For logs: without the query, which may hold secrets.
+    pub(crate) fn path(&self) -> &str {
+        self.uri.path()
     }
 }
 
 /// The answer to a request that failed.
-pub(crate) fn response(failure: &Failure, asked: &Asked) -> Response<Body> {
-    let Mapped { status, proxy_error, source } = map(failure.code);
+pub(crate) fn response(failed: &Failed, asked: &Asked) -> Response<Body> {
+    let Failed { failure, finder } = failed;
+    let Mapped { status, proxy_error, culprit } = map(failure.code);
+    let source = culprit.unwrap_or(finder);
     let (content_type, body) = if asked.accepts_json {
         ("application/problem+json", problem(failure, asked, status, source))
     } else {
         ("text/plain; charset=utf-8", plain(failure, asked, source))
     };
     let length = body.len();
-    let mut response = Response::new(if asked.is_head { Body::empty() } else { Body::from(body) });
+    let mut response = Response::new(if asked.method == Method::HEAD { Body::empty() } else { Body::from(body) });
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -74,29 +104,29 @@ struct Mapped {
     status: StatusCode,
     /// RFC 9209 §2.3.
     proxy_error: &'static str,
-    /// Who failed.
-    source: &'static str,
+    /// Who failed, where that is not who found it.
+    culprit: Option<&'static str>,
 }
 
 fn map(code: FailureCode) -> Mapped {
     use FailureCode as Code;
-    let (status, proxy_error, source) = match code {
-        Code::UnknownService => (StatusCode::NOT_FOUND, "destination_not_found", "gateway"),
-        Code::NoAgent => (StatusCode::SERVICE_UNAVAILABLE, "destination_unavailable", "gateway"),
-        Code::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "connection_limit_reached", "gateway"),
-        Code::Denied => (StatusCode::FORBIDDEN, "http_request_denied", "agent"),
-        Code::BadRequest => (StatusCode::BAD_REQUEST, "http_request_error", "client"),
-        Code::UriTooLong => (StatusCode::URI_TOO_LONG, "http_request_error", "client"),
-        Code::HeadTooLarge => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "http_request_error", "client"),
-        Code::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "http_request_error", "client"),
-        Code::UpstreamRefused => (StatusCode::BAD_GATEWAY, "connection_refused", "upstream"),
-        Code::UpstreamConnectTimeout => (StatusCode::GATEWAY_TIMEOUT, "connection_timeout", "upstream"),
-        Code::UpstreamTimeout => (StatusCode::GATEWAY_TIMEOUT, "http_response_timeout", "upstream"),
-        Code::UpstreamProtocol => (StatusCode::BAD_GATEWAY, "http_protocol_error", "upstream"),
-        Code::LinkLost => (StatusCode::BAD_GATEWAY, "connection_terminated", "agent"),
-        _ => (StatusCode::INTERNAL_SERVER_ERROR, "proxy_internal_error", "gateway"),
+    let (status, proxy_error, culprit) = match code {
+        Code::UnknownService => (StatusCode::NOT_FOUND, "destination_not_found", None),
+        Code::NoAgent => (StatusCode::SERVICE_UNAVAILABLE, "destination_unavailable", None),
+        Code::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "connection_limit_reached", None),
+        Code::Denied => (StatusCode::FORBIDDEN, "http_request_denied", None),
+        Code::BadRequest => (StatusCode::BAD_REQUEST, "http_request_error", None),
+        Code::UriTooLong => (StatusCode::URI_TOO_LONG, "http_request_error", None),
+        Code::HeadTooLarge => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "http_request_error", None),
+        Code::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "http_request_error", None),
+        Code::UpstreamRefused => (StatusCode::BAD_GATEWAY, "connection_refused", Some("upstream")),
+        Code::UpstreamConnectTimeout => (StatusCode::GATEWAY_TIMEOUT, "connection_timeout", Some("upstream")),
+        Code::UpstreamTimeout => (StatusCode::GATEWAY_TIMEOUT, "http_response_timeout", Some("upstream")),
+        Code::UpstreamProtocol => (StatusCode::BAD_GATEWAY, "http_protocol_error", Some("upstream")),
+        Code::LinkLost => (StatusCode::BAD_GATEWAY, "connection_terminated", Some("agent")),
+        _ => (StatusCode::INTERNAL_SERVER_ERROR, "proxy_internal_error", None),
     };
-    Mapped { status, proxy_error, source }
+    Mapped { status, proxy_error, culprit }
 }
 
 fn problem(failure: &Failure, asked: &Asked, status: StatusCode, source: &'static str) -> String {

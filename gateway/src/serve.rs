@@ -78,7 +78,8 @@ where
         let answered = answer(Arrival { request, peer, busy: Busy::new(&requests) });
         async { Ok::<_, Infallible>(answered.await) }
     });
-    let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades();
+    let connection =
+        http1::Builder::new().max_buf_size(128 * 1024).serve_connection(TokioIo::new(stream), service).with_upgrades();
     let mut connection = pin!(connection);
     let served = tokio::select! {
         biased;

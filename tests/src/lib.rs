@@ -1,8 +1,11 @@
 //! What the end-to-end tests stand on: a bridge, in one process or in several, and everything that can be at its ends.
 //!
 //! - [`bridge`]: both sidecars in one process, each on a thread and a runtime of its own.
+//! - [`process`]: the same as processes of the real binary, which can be killed.
 //! - [`upstream`]: a server that answers by script and keeps account of everything.
 //! - [`client`]: an application that sees every byte, and reqwest for ordinary calls.
+//! - [`peer`]: a gateway or an agent that says whatever a test tells it to.
+//! - [`tls`]: what ends TLS in front of a gateway.
 //!
 //! A test asserts no timing. Deadlines are there to fail instead of hanging.
 
@@ -10,6 +13,9 @@ pub mod bridge;
 pub mod client;
 pub mod http1;
 pub mod pattern;
+pub mod peer;
+pub mod process;
 pub mod scratch;
+pub mod tls;
 pub mod upstream;
 pub mod wait;

@@ -28,14 +28,13 @@ const LAYERS: &[(&str, &str, &[&str])] = &[
 /// What nobody meant to leave behind, in tests neither. An `#[ignore = "…"]` says why.
 const LEFTOVERS: &[&str] = &["todo!", "unimplemented!", "dbg!", "#[ignore]"];
 
-/// Which packages may depend on what; nobody else may.
+/// Which of our packages may depend on what; no other may.
 const DEPENDENTS: &[(&str, &[&str])] = &[
-    ("agent", &["cli", "tests"]),
-    ("gateway", &["cli", "tests"]),
-    ("settings", &["agent", "cli", "gateway", "tests"]),
-    ("axum", &["gateway"]),
-    ("tokio-tungstenite", &["benches", "proto", "tests"]),
-    ("reqwest", &["benches", "tests"]),
+    ("reachback-agent", &["reachback", "reachback-tests"]),
+    ("reachback-gateway", &["reachback", "reachback-tests"]),
+    ("axum", &["reachback-gateway"]),
+    ("tokio-tungstenite", &["reachback-benches", "reachback-proto", "reachback-tests"]),
+    ("reqwest", &["reachback-benches", "reachback-tests"]),
 ];
 
 /// What we use ourselves, and others use in versions of their own.
@@ -56,10 +55,10 @@ fn layers_are_kept() {
             let _ = writeln!(wrong, "{}:{line}: `{word}` does not belong here", file.path);
         }
     }
-    for (dependency, allowed) in DEPENDENTS {
-        for package in packages().iter().filter(|package| !allowed.contains(&package.as_str())) {
-            if keys(&read(&format!("{package}/Cargo.toml"))).iter().any(|key| key == dependency) {
-                let _ = writeln!(wrong, "{package}/Cargo.toml: {package} must not depend on {dependency}");
+    for package in locked().into_iter().filter(|package| package.name.starts_with("reachback")) {
+        for (dependency, allowed) in DEPENDENTS {
+            if package.dependencies.iter().any(|found| found == dependency) && !allowed.contains(&&*package.name) {
+                let _ = writeln!(wrong, "{} must not depend on {dependency}", package.name);
             }
         }
     }
@@ -120,12 +119,8 @@ fn no_path_of_one_machine() {
 #[test]
 fn dependencies_come_once() {
     let mut versions = BTreeMap::<String, BTreeSet<String>>::new();
-    for package in read("Cargo.lock").split("[[package]]").skip(1) {
-        let value = |key: &str| {
-            let line = package.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(" = "));
-            line.map(|value| value.trim_matches('"').to_owned()).expect("every package has a name and a version")
-        };
-        versions.entry(value("name")).or_default().insert(compatible(&value("version")));
+    for package in locked() {
+        versions.entry(package.name).or_default().insert(compatible(&package.version));
     }
     let manifest = read("Cargo.toml");
     let direct = manifest.split("[workspace.dependencies]").nth(1).expect("the workspace shares its dependencies");
@@ -246,7 +241,7 @@ fn lines_with(code: &str, word: &str) -> impl Iterator<Item = usize> {
     let alone = move |line: &&str| {
         line.match_indices(word).any(|(at, _)| {
             let (before, after) = (line[..at].chars().next_back(), line[at + word.len()..].chars().next());
-            !part(before) && !(part(after) && word.ends_with(char::is_alphanumeric))
+            !(part(before) || part(after) && word.ends_with(char::is_alphanumeric))
         })
     };
     (1..).zip(code.lines()).filter(move |(_, line)| alone(line)).map(|(number, _)| number)
@@ -354,10 +349,25 @@ fn compatible(version: &str) -> String {
     parts[..length].join(".")
 }
 
-fn packages() -> Vec<String> {
-    let manifest = read("Cargo.toml");
-    let members = manifest.split("members = [").nth(1).and_then(|rest| rest.split(']').next()).unwrap_or_default();
-    members.split(',').map(|member| member.trim().trim_matches('"').to_owned()).collect()
+/// A package of Cargo.lock, with the names of what it depends on.
+struct Locked {
+    name: String,
+    version: String,
+    dependencies: Vec<String>,
+}
+
+fn locked() -> Vec<Locked> {
+    let value = |package: &str, key: &str| {
+        let line = package.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(" = "));
+        line.map(|value| value.trim_matches('"').to_owned()).expect("every package has a name and a version")
+    };
+    let name = |line: &str| Some(line.strip_prefix(" \"")?.split(['"', ' ']).next()?.to_owned());
+    let package = |package: &str| Locked {
+        name: value(package, "name"),
+        version: value(package, "version"),
+        dependencies: package.lines().filter_map(name).collect(),
+    };
+    read("Cargo.lock").split("[[package]]").skip(1).map(package).collect()
 }
 
 fn top() -> &'static Path {
@@ -373,12 +383,12 @@ fn files() -> Vec<String> {
     let mut found = Vec::new();
     let mut folders = vec![top().to_owned()];
     while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).expect("the project can be read").flatten() {
-            let path = entry.path();
-            let name = entry.file_name();
+        for path in fs::read_dir(&folder).expect("the project can be read").flatten().map(|entry| entry.path()) {
+            if path.ends_with(".git") || path.join("CACHEDIR.TAG").exists() {
+                continue;
+            }
             if path.is_dir() {
-                let built = name == ".git" || path.join("CACHEDIR.TAG").exists();
-                folders.extend((!built).then_some(path));
+                folders.push(path);
             } else {
                 let below = path.strip_prefix(top()).expect("it lies below the top");
                 found.push(below.to_string_lossy().replace('\\', "/"));

@@ -148,6 +148,7 @@ impl Dialling {
                     let started = Instant::now();
                     let end = self.run_link(link, &dialer.url, address).await;
                     info!(%end, lasted_s = started.elapsed().as_secs(), "link down");
+                    self.links.failed(&dialer.url, address, &end.to_string());
                     if started.elapsed() >= LASTED { Outcome::Lasted } else { Outcome::Failed }
                 }
                 Err(error) => {

@@ -24,6 +24,8 @@ pub(super) struct Conversation {
     connection: Option<Pin<Box<Driven>>>,
 }
 
+const READ_BUFFER: usize = 128 * 1024;
+
 type Driven = Connection<TokioIo<TcpStream>, Upload>;
 
 /// A request that brought no answer.
@@ -38,7 +40,8 @@ pub(super) type Answer = Pin<Box<dyn Future<Output = Result<Response<Incoming>, 
 
 impl Conversation {
     pub(super) async fn new(stream: TcpStream) -> Result<Self, hyper::Error> {
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        let (sender, connection) =
+            http1::Builder::new().max_buf_size(READ_BUFFER).handshake(TokioIo::new(stream)).await?;
         Ok(Self { sender, connection: Some(Box::pin(connection)) })
     }
 
@@ -66,17 +69,20 @@ impl Conversation {
         }
     }
 
-    /// Drives as far as it goes without waiting.
-    pub(super) async fn look(&mut self) {
-        poll_fn(|cx| {
-            self.drive(cx);
-            Poll::Ready(())
-        })
-        .await;
+    /// Whether another request could be sent, now that an answer was read to its end.
+    pub(super) async fn becomes_ready(&mut self) -> bool {
+        if !self.is_ready() {
+            // The connection has not noticed yet that the answer is complete.
+            poll_fn(|cx| {
+                self.drive(cx);
+                Poll::Ready(())
+            })
+            .await;
+        }
+        self.is_ready()
     }
 
-    /// Whether another request could be sent, as far as can be known.
-    pub(super) fn is_ready(&self) -> bool {
+    fn is_ready(&self) -> bool {
         self.connection.is_some() && self.sender.is_ready()
     }
 }

@@ -9,22 +9,22 @@ mod upload;
 
 use std::{
     fmt,
-    future::{Future, poll_fn},
+    future::poll_fn,
     io,
-    pin::Pin,
-    task::{Context, Poll},
+    task::{Poll, ready},
     time::Duration,
 };
 
-use http::{HeaderValue, Request, Response, StatusCode, Uri, header};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use proto::{
     hop::remove_hop_by_hop,
     link::{Body, BodyError, Responder},
-    wire::{Failure, FailureCode, ResponseHead, limits},
+    session::Stopped,
+    wire::{Failure, FailureCode, RequestId, ResponseHead, limits},
 };
-use tokio::{net::TcpStream, time::Sleep};
+use tokio::net::TcpStream;
 
 use self::{
     conversation::{Answer, Conversation, SendError},
@@ -36,6 +36,9 @@ use crate::{
     config,
     whitelist::{Admitted, Parts},
 };
+
+/// Carries the request id, the same in both logs.
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// One service's server, and the idle connections to it.
 pub(crate) struct Upstream {
@@ -84,12 +87,18 @@ impl Upstream {
     }
 
     /// Replays a request and passes the answer on.
-    pub(crate) async fn replay(&self, admitted: Admitted, body: Body, responder: Responder) -> Replayed {
+    pub(crate) async fn replay(
+        &self,
+        admitted: Admitted,
+        request_id: &RequestId,
+        body: Body,
+        responder: Responder,
+    ) -> Replayed {
         let admitted = admitted.into_parts();
         if admitted.expects_continue {
             responder.inform(StatusCode::CONTINUE);
         }
-        let (request, activity) = build(admitted, body);
+        let (request, activity) = build(admitted, request_id, body);
         match self.exchange(request, &activity, &responder).await {
             Ok((response, conversation)) => self.pass_on(response, conversation, responder).await,
             Err(NoAnswer::Cancelled) => Replayed::Cancelled,
@@ -109,11 +118,12 @@ impl Upstream {
         responder: &Responder,
     ) -> Result<(Response<Incoming>, Conversation), NoAnswer> {
         loop {
-            let pooled = self.pool.take().await;
+            let pooled = self.pool.take();
             let reused = pooled.is_some();
             let mut conversation = match pooled {
                 Some(conversation) => conversation,
-                None => self.connect().await.map_err(NoAnswer::Failed)?,
+                // Boxed, because it is seldom needed and would make every request's task larger.
+                None => Box::pin(self.connect()).await.map_err(NoAnswer::Failed)?,
             };
             let answer = conversation.send(request);
             match self.wait(&mut conversation, answer, activity, responder).await? {
@@ -151,16 +161,21 @@ impl Upstream {
         responder: &Responder,
     ) -> Result<Result<Response<Incoming>, SendError>, NoAnswer> {
         let limit = self.settings.response_timeout;
-        let mut deadline = std::pin::pin!(tokio::time::sleep(limit));
+        responder.set_deadline(limit);
         poll_fn(|cx| {
             conversation.drive(cx);
             if let Poll::Ready(answered) = answer.as_mut().poll(cx) {
                 return Poll::Ready(Ok(answered));
             }
-            if responder.poll_stopped(cx).is_ready() {
-                return Poll::Ready(Err(NoAnswer::Cancelled));
+            match ready!(responder.poll_stopped(cx)) {
+                Stopped::Unwanted(_) => Poll::Ready(Err(NoAnswer::Cancelled)),
+                // The request was still being sent: the upstream's time begins anew.
+                Stopped::Overdue if activity.take() => {
+                    responder.set_deadline(limit);
+                    responder.poll_stopped(cx).map(|_| Err(NoAnswer::Cancelled))
+                }
+                Stopped::Overdue => Poll::Ready(Err(NoAnswer::Failed(too_late(limit)))),
             }
-            poll_too_late(deadline.as_mut(), limit, activity, cx).map(|failure| Err(NoAnswer::Failed(failure)))
         })
         .await
     }
@@ -189,8 +204,7 @@ impl Upstream {
         if !whole {
             return Replayed::Cut(status);
         }
-        conversation.look().await;
-        if conversation.is_ready() {
+        if conversation.becomes_ready().await {
             self.pool.put(conversation);
         }
         Replayed::Answered(status)
@@ -198,7 +212,7 @@ impl Upstream {
 }
 
 /// The request as the upstream gets it: the judged bytes, and framing that fits the actual body.
-fn build(admitted: Parts, body: Body) -> (Request<Upload>, Activity) {
+fn build(admitted: Parts, request_id: &RequestId, body: Body) -> (Request<Upload>, Activity) {
     let Parts { method, path_and_query, mut headers, content_length, .. } = admitted;
     let bodiless = body.is_end_stream();
     let (upload, activity) = Upload::new(body.with_length(content_length));
@@ -211,6 +225,8 @@ fn build(admitted: Parts, body: Body) -> (Request<Upload>, Activity) {
         None if !bodiless => headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked")),
         None => None,
     };
+    let request_id = HeaderValue::from_str(request_id.as_str()).expect("a request id is visible ASCII");
+    headers.insert(X_REQUEST_ID, request_id);
     let mut request = Request::new(upload);
     *request.method_mut() = method;
     *request.uri_mut() = Uri::from(path_and_query);
@@ -237,21 +253,8 @@ fn answer_head(head: http::response::Parts) -> Result<ResponseHead, Failure> {
     Ok(ResponseHead { status: head.status, headers })
 }
 
-/// Ready with the failure once the upstream has had its time since the request last moved.
-fn poll_too_late(
-    mut deadline: Pin<&mut Sleep>,
-    limit: Duration,
-    activity: &Activity,
-    cx: &mut Context<'_>,
-) -> Poll<Failure> {
-    while deadline.as_mut().poll(cx).is_ready() {
-        if !activity.take() {
-            let message = format!("the upstream did not begin to answer within {limit:?}");
-            return Poll::Ready(Failure::new(FailureCode::UpstreamTimeout, message));
-        }
-        deadline.as_mut().reset(tokio::time::Instant::now() + limit);
-    }
-    Poll::Pending
+fn too_late(limit: Duration) -> Failure {
+    Failure::new(FailureCode::UpstreamTimeout, format!("the upstream did not begin to answer within {limit:?}"))
 }
 
 fn refused(error: &io::Error) -> Failure {
@@ -264,6 +267,9 @@ fn no_answer(error: &hyper::Error) -> NoAnswer {
     NoAnswer::Failed(match cause {
         Some(BodyError::Stream(_)) => return NoAnswer::Cancelled,
         Some(cause) => Failure::new(FailureCode::BadRequest, cause.to_string()),
+        None if error.is_parse_too_large() => {
+            Failure::new(FailureCode::UpstreamProtocol, "the upstream's answer has too many or too long headers")
+        }
         None if error.is_incomplete_message() || error.is_canceled() => {
             Failure::new(FailureCode::UpstreamProtocol, "the upstream closed the connection without an answer")
         }

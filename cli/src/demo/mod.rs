@@ -29,7 +29,12 @@ struct Call {
 }
 
 const CALLS: [Call; 3] = [
-    Call { method: Method::GET, path: "/orders/42", flags: "-i", shows: "allowed by the rule \"GET /orders/{id}\"" },
+    Call {
+        method: Method::GET,
+        path: "/orders/42",
+        flags: "-i",
+        shows: "allowed by the rule \"GET,HEAD /orders/{id}\"",
+    },
     Call {
         method: Method::GET,
         path: "/orders/events",
@@ -152,7 +157,7 @@ async fn first_bytes(method: &Method, path: &str, facade: SocketAddr) -> Result<
     Ok(format!(
         "{}  {}",
         response.status(),
-        String::from_utf8_lossy(&first).trim_end().replace('\n', "\n             ")
+        String::from_utf8_lossy(&first).trim_end().replace('\n', "\n              ")
     ))
 }
 

@@ -1,13 +1,13 @@
 //! A request's head as it travels: what concerns only this hop is taken off.
 
-use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
+use http::{HeaderMap, HeaderValue, header, request::Parts};
 use proto::{
     hop::remove_hop_by_hop,
     wire::{Failure, FailureCode, RequestHead, RequestId, limits},
 };
 
 use super::route::Routed;
-use crate::failure::{X_REQUEST_ID, request_id_value};
+use crate::failure::X_REQUEST_ID;
 
 /// What this hop adds to `Via` (RFC 9110 §7.6.3).
 const VIA: HeaderValue = HeaderValue::from_static("1.1 reachback");
@@ -15,10 +15,10 @@ const VIA: HeaderValue = HeaderValue::from_static("1.1 reachback");
 /// Builds the head that travels.
 pub(super) fn request(parts: Parts, routed: Routed, request_id: RequestId) -> Result<RequestHead, Failure> {
     let mut headers = parts.headers;
-    refuse_double_framing(&headers)?;
     remove_hop_by_hop(&mut headers);
     headers.append(header::VIA, VIA);
-    headers.insert(X_REQUEST_ID, request_id_value(&request_id));
+    // It travels as a field of its own; the agent makes it a header again.
+    headers.remove(X_REQUEST_ID);
     let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     if headers.len() > limits::HEADER_LINES || bytes > limits::HEADER_BYTES {
         return Err(Failure::new(FailureCode::HeadTooLarge, "the request's headers are too many or too long"));
@@ -47,16 +47,4 @@ pub(super) fn expects_continue(headers: &HeaderMap) -> Result<bool, Failure> {
         Some(value) if value.as_bytes().eq_ignore_ascii_case(b"100-continue") => Ok(true),
         Some(_) => Err(Failure::new(FailureCode::BadRequest, "the only expectation there is is 100-continue")),
     }
-}
-
-/// Two ways to say where the body ends are an attack on somebody (RFC 9112 §6.1).
-fn refuse_double_framing(headers: &HeaderMap) -> Result<(), Failure> {
-    let names: [HeaderName; 2] = [header::TRANSFER_ENCODING, header::CONTENT_LENGTH];
-    if names.iter().all(|name| headers.contains_key(name)) {
-        return Err(Failure::new(
-            FailureCode::BadRequest,
-            "the request has both a Content-Length and a Transfer-Encoding",
-        ));
-    }
-    Ok(())
 }

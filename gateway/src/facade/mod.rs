@@ -25,12 +25,12 @@ use proto::{
     session::{OpenError, StreamError},
     wire::{Failure, FailureCode, RequestHead, ResetCode},
 };
-use tracing::debug;
+use tracing::{debug, warn};
 
 use self::upload::upload;
 use crate::{
     config,
-    failure::{self, Asked},
+    failure::{self, Asked, Failed},
     registry::{Registry, Unavailable},
     serve::{Arrival, Busy},
 };
@@ -64,21 +64,28 @@ impl Facade {
         let started = Instant::now();
         let Arrival { request, busy, .. } = arrival;
         let id = request_id::keep_or_make(request.headers());
-        let asked = Asked::new(request.method(), request.headers(), id);
+        let asked = Asked::new(&request, id);
         let response = match self.forward(request, &asked, busy).await {
             Ok(response) => response,
-            Err(failure) => {
-                let (code, reason) = (failure.code.as_str(), &*failure.message);
-                debug!(request_id = %asked.id, code, reason, "request failed");
-                failure::response(&failure, &asked)
-            }
+            Err(failed) => self.tell(&failed, &asked),
         };
         let (status, elapsed_us) = (response.status().as_u16(), started.elapsed().as_micros());
-        debug!(request_id = %asked.id, status, elapsed_us, "request answered");
+        debug!(request_id = %asked.id, method = %asked.method, path = asked.path(), status, elapsed_us, "answered");
         response
     }
 
-    async fn forward(&self, request: Request<Incoming>, asked: &Asked, busy: Busy) -> Result<Response<Body>, Failure> {
+    /// A failure as the client gets it. Those that are nobody's fault but the bridge's or the upstream's are logged.
+    fn tell(&self, failed: &Failed, asked: &Asked) -> Response<Body> {
+        let response = failure::response(failed, asked);
+        if response.status().is_server_error() {
+            let (code, reason) = (failed.failure.code.as_str(), &*failed.failure.message);
+            let (request_id, method, path, facade) = (&asked.id, &asked.method, asked.path(), self.settings.listen);
+            warn!(%request_id, %facade, %method, path, code, reason, "request failed");
+        }
+        response
+    }
+
+    async fn forward(&self, request: Request<Incoming>, asked: &Asked, busy: Busy) -> Result<Response<Body>, Failed> {
         let slot = Slot::take(&self.in_flight, self.most, busy)?;
         let (parts, body) = request.into_parts();
         let routed = route::route(&self.settings.routing, &parts)?;
@@ -87,8 +94,8 @@ impl Facade {
         let head = head::request(parts, routed, asked.id.clone())?;
         let answered = self.exchange(head, body, held_back).await?;
         match answered {
-            Answered::Response(head, body) => answer::response(head, body, &method, asked, slot),
-            Answered::Failure(failure) => Err(failure),
+            Answered::Response(head, body) => Ok(answer::response(head, body, &method, asked, slot)?),
+            Answered::Failure(failure) => Err(Failed::at_agent(failure)),
         }
     }
 
@@ -134,7 +141,7 @@ impl Slot {
         if in_flight.fetch_add(1, Ordering::Relaxed) >= most {
             in_flight.fetch_sub(1, Ordering::Relaxed);
             let message =
-                format!("this facade has {most} requests in flight, as many as its `requests` setting allows");
+                format!("this facade has {most} requests in flight, as many as limits.requests_per_facade allows");
             return Err(Failure::retry_safe(FailureCode::Overloaded, message));
         }
         Ok(Self { in_flight: in_flight.clone(), _busy: busy })

@@ -21,10 +21,13 @@ pub(super) fn keep_or_make(headers: &HeaderMap) -> RequestId {
 }
 
 fn make() -> RequestId {
-    static PROCESS: LazyLock<u64> = LazyLock::new(|| getrandom::u64().unwrap_or_else(|_| std::process::id().into()));
+    static PROCESS: LazyLock<String> = LazyLock::new(|| {
+        let random = getrandom::u64().unwrap_or_else(|_| std::process::id().into());
+        format!("{random:016x}")
+    });
     static NEXT: AtomicU64 = AtomicU64::new(1);
-    let (process, next) = (*PROCESS, NEXT.fetch_add(1, Ordering::Relaxed));
-    RequestId::new(&format!("{process:016x}-{next:x}")).expect("hexadecimal digits are visible ASCII")
+    let next = NEXT.fetch_add(1, Ordering::Relaxed);
+    RequestId::new(&format!("{}-{next:x}", *PROCESS)).expect("hexadecimal digits are visible ASCII")
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use tokio_tungstenite::tungstenite::{
     self, Message,
     protocol::{CloseFrame, frame::coding::CloseCode},
 };
+use tracing::trace;
 
 use super::{
     connection::Connection,
@@ -135,6 +136,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     }
 
     fn handle(&mut self, message: Message, now: Instant) -> Result<(), LinkEnd> {
+        trace!(bytes = message.len(), text = message.is_text(), "frame received");
         self.shared.with(|inner| match message {
             Message::Text(text) => Ok(inner.session.handle_text(&text, now)?),
             Message::Binary(data) => Ok(inner.session.handle_data(data, now)?),
@@ -193,6 +195,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
                 Packet::Data(data) => Message::Binary(data),
                 Packet::Ping => Message::Ping(bytes::Bytes::new()),
             };
+            trace!(bytes = message.len(), text = message.is_text(), "frame sent");
             bytes += message.len();
             Pin::new(&mut self.socket).start_send(message)?;
         }

@@ -12,7 +12,7 @@ use http_body::{Frame, SizeHint};
 
 use super::shared::{Half, Shared};
 use crate::{
-    session::{Answer, Read, StreamError},
+    session::{Answer, Read, Stopped, StreamError},
     wire::{ResetCode, StreamId},
 };
 
@@ -210,10 +210,10 @@ impl BodyWriter {
         .await
     }
 
-    /// Waits until the peer wants no more of this half, or the link is lost.
-    pub fn poll_stopped(&self, cx: &Context<'_>) -> Poll<StreamError> {
+    /// Waits until there is a reason to write no further: nobody wants it, or the deadline has passed.
+    pub fn poll_stopped(&self, cx: &Context<'_>) -> Poll<Stopped> {
         self.shared.with(|inner| match inner.session.stopped(self.id) {
-            Some(error) => Poll::Ready(error),
+            Some(stopped) => Poll::Ready(stopped),
             None => {
                 inner.wait(self.id, Half::Writer, cx.waker());
                 Poll::Pending

@@ -3,6 +3,7 @@
 use std::{
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use http::StatusCode;
@@ -12,7 +13,7 @@ use super::{
     shared::Shared,
 };
 use crate::{
-    session::StreamError,
+    session::Stopped,
     wire::{Failure, RequestHead, ResetCode, ResponseHead, StreamId},
 };
 
@@ -63,8 +64,13 @@ impl Responder {
         self.writer.reset(code, message);
     }
 
-    /// Ready once the answer is not wanted any more.
-    pub fn poll_stopped(&self, cx: &Context<'_>) -> Poll<StreamError> {
+    /// Sets when [`Responder::poll_stopped`] is to say that the answer is overdue, give or take a quarter of a second.
+    pub fn set_deadline(&self, after: Duration) {
+        self.writer.shared.with(|inner| inner.session.set_deadline(self.writer.id, Some(after)));
+    }
+
+    /// Ready once the answer is not wanted any more, or overdue.
+    pub fn poll_stopped(&self, cx: &Context<'_>) -> Poll<Stopped> {
         self.writer.poll_stopped(cx)
     }
 }

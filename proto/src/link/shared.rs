@@ -1,13 +1,13 @@
 //! What the driver and the handles of a link share: the session, and who waits for what.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     sync::{Mutex, MutexGuard},
     task::Waker,
 };
 
 use crate::{
-    session::{Event, Session},
+    session::{Event, Session, ids::ById},
     wire::{RequestHead, ServiceName, StreamId},
 };
 
@@ -18,7 +18,8 @@ pub(super) struct Shared(Mutex<Inner>);
 #[derive(Debug)]
 pub(super) struct Inner {
     pub(super) session: Session,
-    tasks: HashMap<(StreamId, Half), Waker>,
+    readers: ById<Waker>,
+    writers: ById<Waker>,
     pub(super) driver: Option<Waker>,
     /// What only the driver can hand on.
     pub(super) news: VecDeque<News>,
@@ -42,7 +43,14 @@ pub(super) enum News {
 
 impl Shared {
     pub(super) fn new(session: Session) -> Self {
-        Self(Mutex::new(Inner { session, tasks: HashMap::new(), driver: None, news: VecDeque::new(), close: false }))
+        Self(Mutex::new(Inner {
+            session,
+            readers: ById::default(),
+            writers: ById::default(),
+            driver: None,
+            news: VecDeque::new(),
+            close: false,
+        }))
     }
 
     /// Calls into the session, then wakes whom that concerns.
@@ -61,16 +69,17 @@ impl Shared {
 impl Inner {
     /// Wakes `waker` when the session has an event for this half.
     pub(super) fn wait(&mut self, id: StreamId, half: Half, waker: &Waker) {
-        match self.tasks.get_mut(&(id, half)) {
+        let tasks = self.tasks(half);
+        match tasks.get_mut(&id) {
             Some(known) => known.clone_from(waker),
             None => {
-                self.tasks.insert((id, half), waker.clone());
+                tasks.insert(id, waker.clone());
             }
         }
     }
 
     pub(super) fn forget(&mut self, id: StreamId, half: Half) {
-        self.tasks.remove(&(id, half));
+        self.tasks(half).remove(&id);
     }
 
     fn settle(&mut self) {
@@ -83,15 +92,23 @@ impl Inner {
                 Event::GoAway => self.news.push_back(News::GoAway),
             }
         }
-        if (self.session.has_packets() || self.session.is_drained() || self.close)
+        let nearer = self.session.take_nearer_timeout();
+        if (nearer || self.session.has_packets() || self.session.is_drained() || self.close)
             && let Some(driver) = self.driver.take()
         {
             driver.wake();
         }
     }
 
+    fn tasks(&mut self, half: Half) -> &mut ById<Waker> {
+        match half {
+            Half::Reader => &mut self.readers,
+            Half::Writer => &mut self.writers,
+        }
+    }
+
     fn wake(&mut self, id: StreamId, half: Half) {
-        if let Some(waker) = self.tasks.remove(&(id, half)) {
+        if let Some(waker) = self.tasks(half).remove(&id) {
             waker.wake();
         }
     }

@@ -57,6 +57,15 @@ pub enum StreamError {
     },
 }
 
+/// Why a half should be written no further.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// The peer wants no more of it, or is gone.
+    Unwanted(StreamError),
+    /// The deadline has passed that the application had set.
+    Overdue,
+}
+
 /// Why no stream could be opened. Nothing was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {

@@ -58,7 +58,23 @@ impl Session {
     /// [`SessionError`] if the peer counts as dead.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), SessionError> {
         self.now = now;
+        if self.deadlines.is_due(now) {
+            self.look_for_overdue();
+        }
         self.heartbeat.handle_timeout(now)
+    }
+
+    fn look_for_overdue(&mut self) {
+        let mut any_left = false;
+        for (id, stream) in &mut self.streams {
+            let Some(deadline) = &mut stream.deadline else { continue };
+            if !deadline.look(self.now) {
+                any_left = true;
+            } else if std::mem::take(&mut stream.send.watching) {
+                self.events.push_back(Event::Writable(*id));
+            }
+        }
+        self.deadlines.looked(any_left, self.now);
     }
 
     /// The link has ended: every stream that is not complete fails, at once.

@@ -13,8 +13,10 @@
 //! guarantees are asserted.
 
 mod budget;
+mod deadlines;
 mod error;
 mod heartbeat;
+pub(crate) mod ids;
 mod inbound;
 pub mod limits;
 mod outbound;
@@ -26,19 +28,21 @@ mod tests;
 mod verbs;
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     time::{Duration, Instant},
 };
 
 use self::{
     budget::Budget,
+    deadlines::Deadlines,
     heartbeat::Heartbeat,
+    ids::ById,
     stream::{Head, Stream},
 };
 use crate::wire::{Frame, RequestHead, ServiceName, StreamId};
 
 pub use self::{
-    error::{OpenError, SessionError, StreamError},
+    error::{OpenError, SessionError, Stopped, StreamError},
     limits::Limits,
     recv::Read,
     stream::Answer,
@@ -84,7 +88,7 @@ pub struct Session {
     limits: Limits,
     peer: Peer,
     now: Instant,
-    streams: HashMap<StreamId, Stream>,
+    streams: ById<Stream>,
     /// The last stream opened (gateway) or seen (agent).
     last_id: StreamId,
     /// The last stream that both sides know of: the gateway's driver has taken its head.
@@ -96,6 +100,7 @@ pub struct Session {
     ready: VecDeque<StreamId>,
     events: VecDeque<Event>,
     heartbeat: Heartbeat,
+    deadlines: Deadlines,
     /// What windows may still grow by.
     growth: u64,
     /// Credit that peers held for streams which this side ended early: as much may still be on its way.
@@ -115,17 +120,20 @@ impl Session {
     /// A session between two sides that have said hello.
     ///
     /// # Panics
-    /// If a window is below [`limits::MIN_WINDOW`]: configuration and handshake have refused that.
+    /// If a window is below [`limits::MIN_WINDOW`], or may grow beyond [`limits::MAX_PEER_WINDOW`]: configuration and
+    /// handshake have refused that.
     #[must_use]
     pub fn new(side: Side, limits: Limits, peer: Peer, heartbeat: Duration, now: Instant) -> Self {
         assert!(limits.window >= limits::MIN_WINDOW, "the configured window is checked when it is read");
         assert!(peer.window >= limits::MIN_WINDOW, "the peer's window is checked in the handshake");
+        let largest = limits.window.max(limits.max_window);
+        assert!(largest <= limits::MAX_PEER_WINDOW, "no window grows beyond what a peer takes");
         Self {
             side,
             limits,
             peer,
             now,
-            streams: HashMap::new(),
+            streams: ById::default(),
             last_id: StreamId(0),
             last_sent: StreamId(0),
             control: VecDeque::new(),
@@ -133,6 +141,7 @@ impl Session {
             ready: VecDeque::new(),
             events: VecDeque::new(),
             heartbeat: Heartbeat::new(heartbeat, now),
+            deadlines: Deadlines::default(),
             growth: limits.growth,
             orphaned: 0,
             strays: limits::STRAYS,

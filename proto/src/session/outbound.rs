@@ -21,6 +21,11 @@ impl Session {
         queued || self.heartbeat.is_ping_due()
     }
 
+    /// Whether [`Session::poll_timeout`] may have come nearer since the last call.
+    pub fn take_nearer_timeout(&mut self) -> bool {
+        self.deadlines.take_news()
+    }
+
     /// What the application has to look at.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
@@ -29,7 +34,8 @@ impl Session {
     /// When [`Session::handle_timeout`] is due.
     #[must_use]
     pub fn poll_timeout(&self) -> Instant {
-        self.heartbeat.poll_timeout()
+        let next = self.heartbeat.poll_timeout();
+        self.deadlines.poll_timeout().map_or(next, |at| next.min(at))
     }
 
     fn poll_control(&mut self) -> Option<Frame> {

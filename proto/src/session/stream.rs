@@ -14,7 +14,9 @@
 //! A stream stays in the table until both halves are over *and* both its handles are gone, so that what the peer
 //! can make us hold is always counted against the limit of streams.
 
-use super::{Limits, recv::RecvHalf, send::SendHalf};
+use std::time::Instant;
+
+use super::{Limits, deadlines::Deadline, recv::RecvHalf, send::SendHalf};
 use crate::wire::{Failure, ResponseHead};
 
 #[derive(Debug)]
@@ -28,6 +30,8 @@ pub(super) struct Stream {
     pub(super) interims: u8,
     pub(super) reader: bool,
     pub(super) writer: bool,
+    /// The application wants to be told at that point in time (agent).
+    pub(super) deadline: Option<Deadline>,
     /// A window frame for this stream is queued.
     pub(super) window_queued: bool,
 }
@@ -70,8 +74,14 @@ impl Stream {
             interims: 0,
             reader: true,
             writer: true,
+            deadline: None,
             window_queued: false,
         }
+    }
+
+    /// Whether the deadline has passed.
+    pub(super) fn is_overdue(&self, now: Instant) -> bool {
+        self.deadline.is_some_and(|deadline| deadline.is_past(now))
     }
 
     /// Whether nothing more will travel in either direction.

@@ -1,10 +1,13 @@
 //! The application's verbs.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 use super::{
-    Answer, OpenError, Read, Session, Side, StreamError,
+    Answer, OpenError, Read, Session, Side, Stopped, StreamError,
+    deadlines::Deadline,
     limits::{CONTROL_FRAMES, INTERIMS},
     stream::{Head, Stream},
 };
@@ -111,6 +114,7 @@ impl Session {
         let stream = self.stream(id);
         assert!(matches!(stream.head, Head::Asked), "a stream is answered once");
         stream.head = Head::Answered;
+        stream.deadline = None;
         !stream.send.is_closed()
     }
 
@@ -143,12 +147,27 @@ impl Session {
         self.stream(id).recv.is_drained()
     }
 
-    /// Why this half was stopped, if it was. If it was not, an event tells when it is.
-    pub fn stopped(&mut self, id: StreamId) -> Option<StreamError> {
+    /// Why this half should be written no further, if there is a reason. If there is none, an event tells when there
+    /// is.
+    pub fn stopped(&mut self, id: StreamId) -> Option<Stopped> {
+        let now = self.now;
         let stream = self.stream(id);
-        let error = stream.send.error();
-        stream.send.watching = error.is_none();
-        error
+        let stopped = match stream.send.error() {
+            Some(error) => Some(Stopped::Unwanted(error)),
+            None => stream.is_overdue(now).then_some(Stopped::Overdue),
+        };
+        stream.send.watching = stopped.is_none();
+        stopped
+    }
+
+    /// Sets when [`Session::stopped`] is to say that the stream is overdue, not before and up to half a second late;
+    /// `None` for never. It replaces what was set before.
+    pub fn set_deadline(&mut self, id: StreamId, after: Option<Duration>) {
+        let now = self.now;
+        self.stream(id).deadline = after.map(Deadline::After);
+        if after.is_some() {
+            self.deadlines.watch(now);
+        }
     }
 
     /// Reads the next bytes.
@@ -192,7 +211,9 @@ impl Session {
         let Some(stream) = self.streams.get_mut(&id) else { return };
         stream.writer = false;
         if !stream.send.is_closed() && !stream.send.is_finished() {
-            self.reset(id, ResetCode::Aborted, "");
+            let unanswered = self.side == Side::Agent && matches!(stream.head, Head::Asked);
+            let code = if unanswered { ResetCode::Internal } else { ResetCode::Aborted };
+            self.reset(id, code, "");
         }
         self.wake(id);
     }

@@ -6,7 +6,7 @@
 
 use std::{borrow::Cow, fmt, marker::PhantomData};
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
@@ -83,11 +83,22 @@ impl Serialize for Prose<'_> {
 
 /// The bytes behind code points below 256, or `None` if one is larger.
 pub(super) fn latin1_bytes(text: &str) -> Option<Bytes> {
-    if text.is_ascii() {
-        return Some(Bytes::copy_from_slice(text.as_bytes()));
-    }
-    text.chars().map(|c| u8::try_from(c).ok()).collect()
+    let mut bytes = BytesMut::with_capacity(text.len());
+    extend_latin1(&mut bytes, text).then(|| bytes.freeze())
 }
+
+/// Appends the bytes behind code points below 256, or says that one is larger.
+#[must_use]
+fn extend_latin1(bytes: &mut BytesMut, text: &str) -> bool {
+    if text.is_ascii() {
+        bytes.extend_from_slice(text.as_bytes());
+        return true;
+    }
+    text.chars().all(|c| u8::try_from(c).map(|byte| bytes.put_u8(byte)).is_ok())
+}
+
+/// Room made at once for the values of one head's headers: those of most fit.
+const EXPECTED_BYTES: usize = 512;
 
 /// Headers as a list of `[name, value]` pairs.
 #[derive(Debug)]
@@ -103,14 +114,17 @@ impl<'de> Deserialize<'de> for Headers {
             }
             fn visit_seq<A: SeqAccess<'de>>(self, mut pairs: A) -> Result<Self::Value, A::Error> {
                 let mut headers = HeaderMap::new();
+                // All values share one buffer: an allocation for each would cost more than the decoding.
+                let mut values = BytesMut::with_capacity(EXPECTED_BYTES);
                 let mut size = HeaderSize::default();
                 while let Some((name, value)) = pairs.next_element::<(Str<'de>, Str<'de>)>()? {
-                    let value = latin1_bytes(&value.0)
-                        .ok_or_else(|| A::Error::custom("a header value holds a code point above 255"))?;
-                    if !size.add(name.0.len(), value.len()) {
+                    if !extend_latin1(&mut values, &value.0) {
+                        return Err(A::Error::custom("a header value holds a code point above 255"));
+                    }
+                    if !size.add(name.0.len(), values.len()) {
                         return Err(A::Error::custom("too many or too long headers"));
                     }
-                    append(&mut headers, &name.0, value).map_err(A::Error::custom)?;
+                    append(&mut headers, &name.0, values.split().freeze()).map_err(A::Error::custom)?;
                 }
                 Ok(Headers(headers))
             }

@@ -7,6 +7,8 @@ mod head;
 mod json;
 pub mod limits;
 mod names;
+#[cfg(test)]
+mod tests;
 
 pub use codec::{Malformed, Packet, decode_data, decode_text, encode};
 pub use failure::{Failure, FailureCode};

@@ -44,6 +44,7 @@ pub(super) struct Account {
 struct State {
     counts: Counts,
     heads: Vec<Head>,
+    trailers: Vec<String>,
     scripts: HashMap<String, (Vec<u8>, Then)>,
 }
 
@@ -60,6 +61,14 @@ impl Account {
 
     pub(super) fn heads(&self) -> Vec<Head> {
         self.lock().heads.clone()
+    }
+
+    pub(super) fn trailers(&self) -> Vec<String> {
+        self.lock().trailers.clone()
+    }
+
+    pub(super) fn note_trailers(&self, trailers: &[String]) {
+        self.lock().trailers = trailers.to_vec();
     }
 
     pub(super) fn count(&self, change: impl FnOnce(&mut Counts)) {

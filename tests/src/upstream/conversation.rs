@@ -33,6 +33,8 @@ use crate::{
 type GoesOn = bool;
 
 pub(super) async fn run(stream: TcpStream, account: Arc<Account>) {
+    // A head and its body are two writes: the second must not wait for the first one's acknowledgement.
+    stream.set_nodelay(true).expect("the connection is there");
     let (read, write) = stream.into_split();
     account.count(|counts| {
         counts.connections += 1;
@@ -121,6 +123,7 @@ impl Conversation<'_> {
                     }
                 }
                 Piece::End => {
+                    self.account.note_trailers(&self.reader.trailers);
                     self.account.count(|counts| counts.whole += 1);
                     return Some((body, sum.show()));
                 }

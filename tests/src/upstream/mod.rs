@@ -79,7 +79,13 @@ impl Upstream {
         self.account.heads()
     }
 
-    /// The last of them.
+    /// The trailer lines of the last request that had a body in chunks.
+    #[must_use]
+    pub fn trailers(&self) -> Vec<String> {
+        self.account.trailers()
+    }
+
+    /// The last of the heads.
     ///
     /// # Panics
     /// If there was none.

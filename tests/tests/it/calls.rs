@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use reachback_tests::{
-    bridge::{Bridge, Setup},
+    bridge::{self, Bridge, Setup, Sidecar},
     client::{self, Raw, call},
     upstream::Then,
     wait::within,
@@ -48,6 +48,31 @@ async fn a_thousand_calls_in_a_row() {
     }
     let counts = bridge.upstream.counts();
     assert_eq!((counts.requests, counts.connections), (1000, 1), "the upstream's connection is kept");
+}
+
+#[tokio::test]
+async fn two_agents_of_one_service_stand_in_for_each_other() {
+    let mut bridge = Bridge::start().await;
+    let yaml = bridge::agent_yaml(bridge.gateway.address("tunnel"), bridge.upstream.address(), Setup::default());
+    let second = Sidecar::agent(&yaml, "".as_ref());
+    bridge.gateway.until_links(2).await;
+    let works = async |count: usize| {
+        for _ in 0..count {
+            assert_eq!(call(bridge.facade(), "GET", "/bytes/3", "").await.body.len(), 3);
+        }
+    };
+    works(20).await;
+    second.drain();
+    second.ended().await;
+    works(20).await;
+    let third = Sidecar::agent(&yaml, "".as_ref());
+    bridge.gateway.until_links(2).await;
+    bridge.agent.kill();
+    bridge.gateway.until_links(1).await;
+    for _ in 0..20 {
+        assert_eq!(call(bridge.facade(), "GET", "/bytes/3", "").await.body.len(), 3);
+    }
+    drop(third);
 }
 
 #[tokio::test]

@@ -20,12 +20,10 @@ async fn refused(bridge: &Bridge, request: &str, status: u16) {
 #[tokio::test]
 async fn malformed_requests_go_nowhere() {
     let bridge = Bridge::start().await;
-    let bodies = "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
     for request in [
         "GET /echo HTTP/1.1\r\n\r\n".to_owned(),
         "GET /echo HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n".to_owned(),
         "GET /echo HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n".to_owned(),
-        format!("POST /echo HTTP/1.1\r\nHost: a\r\n{bodies}"),
         "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!".to_owned(),
         "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: +5\r\n\r\nhello".to_owned(),
         "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5, 5\r\n\r\nhello".to_owned(),
@@ -56,21 +54,23 @@ async fn oversized_heads_go_nowhere() {
     refused(&bridge, &format!("GET /echo HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: y\r\n".repeat(101)), 431).await;
 }
 
+/// RFC 9112 §6.1 leaves a choice: refuse, or go by the chunks alone; the connection ends in either case.
 #[tokio::test]
-async fn a_cl_te_request_smuggles_nothing() {
+async fn a_request_framed_twice_smuggles_nothing() {
     let bridge = Bridge::start().await;
-    let mut client = Raw::connect(bridge.facade()).await;
     let smuggled = "GET /bytes/666 HTTP/1.1\r\nHost: a\r\n\r\n";
-    let length = smuggled.len() + 5;
-    let request = format!(
-        "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{smuggled}"
-    );
-    client.send(request).await;
-    assert_eq!(client.answer("POST").await.status(), 400);
-    while let Some(answer) = client.try_answer("GET").await {
-        assert_eq!(answer.status(), 400, "the smuggled request was answered: {answer:?}");
+    let length = format!("Content-Length: {}\r\n", smuggled.len() + 5);
+    let chunked = "Transfer-Encoding: chunked\r\n";
+    for framing in [format!("{length}{chunked}"), format!("{chunked}{length}")] {
+        let mut client = Raw::connect(bridge.facade()).await;
+        client.send(format!("POST /echo HTTP/1.1\r\nHost: a\r\n{framing}\r\n0\r\n\r\n{smuggled}")).await;
+        let answer = client.answer("POST").await;
+        assert!(matches!(answer.status(), 200 | 400), "{answer:?}");
+        assert!(client.try_answer("GET").await.is_none(), "the connection goes on behind {framing:?}");
     }
-    assert_eq!(bridge.upstream.counts(), Counts::default());
+    for head in bridge.upstream.heads() {
+        assert_eq!((head.word(1), head.one("content-length").unwrap_or("0")), ("/echo", "0"), "{head:?}");
+    }
 }
 
 #[tokio::test]
@@ -91,40 +91,43 @@ async fn a_wrong_upstream_spoils_its_own_answer_only() {
     let bridge = Bridge::start().await;
     let spoiled = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nstolen";
     let wrong = [
-        ("garbage", "\0\u{1} this is no HTTP\r\n\r\n".to_owned(), Then::Close, 502),
-        ("nothing", String::new(), Then::Close, 502),
-        ("half-a-head", "HTTP/1.1 200 OK\r\nContent-Le".to_owned(), Then::Close, 502),
+        ("garbage", "\0\u{1} this is no HTTP\r\n\r\n".to_owned(), Then::Close, true),
+        ("nothing", String::new(), Then::Close, true),
+        ("half-a-head", "HTTP/1.1 200 OK\r\nContent-Le".to_owned(), Then::Close, true),
         (
             "switched",
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n".to_owned(),
             Then::Hold,
-            502,
+            true,
         ),
         (
             "two-lengths",
             "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab".to_owned(),
             Then::Hold,
-            502,
+            true,
         ),
-        ("no-length", "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\nab".to_owned(), Then::Hold, 502),
-        ("short", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc".to_owned(), Then::Close, 200),
-        ("bad-chunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nabc".to_owned(), Then::Hold, 200),
-        ("cut-chunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\na\r\nabc".to_owned(), Then::Close, 200),
+        ("no-length", "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\nab".to_owned(), Then::Hold, true),
+        ("short", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc".to_owned(), Then::Close, false),
+        ("bad-chunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nabc".to_owned(), Then::Hold, false),
+        ("cut-chunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\na\r\nabc".to_owned(), Then::Close, false),
         (
             "no-last-chunk",
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n".to_owned(),
             Then::Close,
-            200,
+            false,
         ),
     ];
     let mut client = Raw::connect(bridge.facade()).await;
-    for (name, bytes, then, status) in wrong {
+    for (name, bytes, then, fails) in wrong {
         bridge.upstream.says(&format!("/{name}"), bytes, then);
-        let answer = client.call("GET", &format!("/{name}"), "").await;
-        assert_eq!((answer.status(), answer.whole), (status, status != 200), "{name}: {answer:?}");
-        let code = (status == 502).then_some("upstream_protocol");
-        assert_eq!(answer.failure(), code, "{name}");
-        if !answer.whole {
+        client.send(format!("GET /{name} HTTP/1.1\r\nHost: a\r\n\r\n")).await;
+        let answer = client.try_answer("GET").await;
+        if fails {
+            let answer = answer.unwrap();
+            assert_eq!((answer.status(), answer.failure()), (502, Some("upstream_protocol")), "{name}");
+        } else {
+            // A cut may be so early that not even the head is seen.
+            assert!(answer.is_none_or(|answer| !answer.whole), "{name} looks complete");
             client = Raw::connect(bridge.facade()).await;
         }
         assert_eq!(client.call("GET", "/bytes/9", "").await.body, pattern::bytes(9), "after {name}");

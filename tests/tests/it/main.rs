@@ -2,6 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
+mod admission;
 mod bodies;
 mod calls;
+mod failures;
 mod framing;
+mod hostile;
+mod hostile_agent;
+mod hostile_gateway;
+mod lifecycle;
+mod streams;
+mod whitelist;

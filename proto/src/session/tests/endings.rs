@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::pair::{Got, Pair, SMALL, body, events, packets, read, request, response};
 use crate::{
-    session::{Answer, Limits, OpenError, Read, StreamError},
+    session::{Answer, Limits, OpenError, Read, Stopped, StreamError},
     wire::{ResetCode, StreamId},
 };
 
@@ -38,7 +38,7 @@ fn a_cancelled_call_wakes_everyone_at_the_agent() {
     pair.carry();
     assert_eq!(events(&mut pair.agent), ["readable 1", "writable 1"]);
     assert_eq!(pair.agent.read(id), Err(reset(ResetCode::Cancelled)));
-    assert_eq!(pair.agent.stopped(id), Some(reset(ResetCode::Cancelled)));
+    assert_eq!(pair.agent.stopped(id), Some(Stopped::Unwanted(reset(ResetCode::Cancelled))));
     // Answering nobody is harmless.
     pair.agent.respond(id, response(), false);
     assert_eq!(pair.agent.write(id, &mut body(1)), Err(reset(ResetCode::Cancelled)));
@@ -88,7 +88,7 @@ fn an_agent_that_never_answers_is_an_error() {
     pair.agent.release_writer(id);
     pair.carry();
     assert_eq!(events(&mut pair.gateway), ["readable 1"]);
-    assert_eq!(pair.gateway.answer(id).unwrap_err(), reset(ResetCode::Aborted));
+    assert_eq!(pair.gateway.answer(id).unwrap_err(), reset(ResetCode::Internal));
     pair.release(id);
 }
 
@@ -114,6 +114,20 @@ fn both_sides_may_abandon_a_stream_at_once() {
     pair.gateway.reset(id, ResetCode::Cancelled, "");
     pair.agent.reset(id, ResetCode::Internal, "");
     pair.release(id);
+}
+
+#[test]
+fn what_nobody_will_read_or_send_is_let_go_of() {
+    let mut pair = Pair::new(SMALL, SMALL);
+    let id = pair.open_answered(false);
+    let message = Bytes::from([&[0, 0, 0, 1, 0], &*body(9)].concat());
+    pair.agent.handle_data(message.clone(), pair.now).unwrap();
+    pair.agent.release_reader(id);
+    assert!(message.is_unique(), "what was queued for a reader that has gone");
+    let piece = Bytes::from(vec![7; 100]);
+    assert_eq!(pair.agent.write(id, &mut piece.clone()), Ok(true));
+    pair.agent.reset(id, ResetCode::Internal, "");
+    assert!(piece.is_unique(), "what was written to a stream that is over");
 }
 
 #[test]
@@ -207,7 +221,7 @@ fn a_lost_link_ends_what_is_not_complete_and_says_what_was_sent() {
     assert_eq!(pair.gateway.read(complete), Ok(Read::Data { chunk: body(7), last: true }));
     assert_eq!(pair.gateway.open(request(), true), Err(OpenError::Ended));
     assert_eq!(packets(&mut pair.gateway), [""; 0], "there is nobody to tell");
-    assert_eq!(pair.agent.stopped(sent), Some(StreamError::LinkLost { sent: true }));
+    assert_eq!(pair.agent.stopped(sent), Some(Stopped::Unwanted(StreamError::LinkLost { sent: true })));
     for id in [complete, sent, unsent] {
         pair.gateway.release_reader(id);
         pair.gateway.release_writer(id);

@@ -168,23 +168,12 @@ fn control_goes_before_windows_before_data_and_data_takes_turns() {
     }
     assert!(matches!(pair.gateway.read(ids[2]), Ok(Read::Data { .. })));
     pair.gateway.drain("later");
-    let mut order = Vec::new();
-    for round in 0..2 {
-        for at in 0..ids.len() {
-            if (round, at) == (0, 0) {
-                order.extend((0..2).map(|_| pair.gateway.poll_packet().unwrap()));
-            }
-            order.push(pair.gateway.poll_packet().unwrap());
-            let id = ids[at];
-            if round == 0 {
-                assert_eq!(
-                    pair.gateway.write(id, &mut body(10)),
-                    Ok(true),
-                    "there is room behind a chunk that was taken"
-                );
-            }
-        }
+    let mut order: Vec<Packet> = (0..2).map(|_| pair.gateway.poll_packet().unwrap()).collect();
+    for id in &ids {
+        order.push(pair.gateway.poll_packet().unwrap());
+        assert_eq!(pair.gateway.write(*id, &mut body(10)), Ok(true), "there is room behind a chunk that was taken");
     }
+    order.extend(std::iter::from_fn(|| pair.gateway.poll_packet()));
     let order: Vec<String> = order
         .into_iter()
         .map(|packet| match packet {

@@ -4,12 +4,9 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::{
-    pair::{SMALL, body, events, packets, request, response, session},
-    rng::{Rng, seeds},
-};
+use super::pair::{SMALL, body, events, packets, request, session};
 use crate::{
-    session::{Answer, Event, Limits, Session, SessionError, Side, StreamError, limits::INTERIMS},
+    session::{Answer, Limits, Session, SessionError, Side, StreamError, limits::INTERIMS},
     wire::{ResetCode, StreamId},
 };
 
@@ -67,13 +64,13 @@ pub(super) fn say(kind: &str, id: u32, rest: &str) -> String {
     format!(r#"{{"type":"{kind}","id":{id}{rest}}}"#)
 }
 
-const OK: &str = r#","status":200,"headers":[]"#;
-const OK_END: &str = r#","status":200,"headers":[],"end":true"#;
-const HINTS: &str = r#","status":103,"headers":[]"#;
-const NO_HEADERS: &str = r#","headers":[]"#;
-const FAILED: &str = r#","error":{"code":"denied","message":"no","retry_safe":true}"#;
-const RESET: &str = r#","code":"aborted""#;
-const CREDIT: &str = r#","bytes":1024"#;
+pub(super) const OK: &str = r#","status":200,"headers":[]"#;
+pub(super) const OK_END: &str = r#","status":200,"headers":[],"end":true"#;
+pub(super) const HINTS: &str = r#","status":103,"headers":[]"#;
+pub(super) const NO_HEADERS: &str = r#","headers":[]"#;
+pub(super) const FAILED: &str = r#","error":{"code":"denied","message":"no","retry_safe":true}"#;
+pub(super) const RESET: &str = r#","code":"aborted""#;
+pub(super) const CREDIT: &str = r#","bytes":1024"#;
 
 /// The last of these messages ends the session in these words, or does not; those before it never do.
 fn check(mut alone: Alone, messages: &[String], expected: Result<(), &str>) {
@@ -218,79 +215,6 @@ fn too_many_informational_answers_cost_the_stream_only() {
     alone.take(&say("interim", 1, HINTS)).unwrap();
     alone.take(&say("response", 1, OK)).unwrap();
     assert!(matches!(alone.session.answer(StreamId(2)), Ok(None)), "others do not suffer");
-}
-
-/// One random message of a peer that knows the shapes and ignores the rules.
-fn nonsense(rng: &mut Rng, next_id: &mut u32) -> String {
-    let id = u32::try_from(rng.below(8)).unwrap();
-    match rng.below(16) {
-        0..=3 => {
-            *next_id += 1;
-            ask(*next_id, rng.one_in(2))
-        }
-        4 => say("response", id, rng.pick(&[OK, OK_END, FAILED])),
-        5 => say("interim", id, rng.pick(&[HINTS, r#","status":100,"headers":[]"#])),
-        6 => say("trailers", id, NO_HEADERS),
-        7..=8 => say("window", id, rng.pick(&[CREDIT, r#","bytes":1"#, r#","bytes":1000000"#])),
-        9 => say("reset", id, rng.pick(&[RESET, r#","code":"refused""#, r#","code":"complete""#])),
-        10 => format!(r#"{{"type":"go-away","last_id":{id},"reason":"x"}}"#),
-        _ => format!("data {id} {}{}", rng.pick(&[1, 100, 1024, 3000, 8192]), rng.pick(&["", "", "!"])),
-    }
-}
-
-/// Does something that an application may do with a stream whose handles are both alive.
-fn meddle(rng: &mut Rng, alone: &mut Alone, id: StreamId, answered: &mut bool) {
-    let gateway = alone.session.side == Side::Gateway;
-    let session = &mut alone.session;
-    match rng.below(6) {
-        0 if gateway => drop(session.answer(id)),
-        0 if !*answered => {
-            *answered = true;
-            session.respond(id, response(), false);
-        }
-        1 => drop(session.read(id)),
-        2 if *answered || gateway && id == StreamId(2) => drop(session.write(id, &mut body(3000))),
-        3 => drop(session.stopped(id)),
-        4 if rng.one_in(4) => session.reset(id, ResetCode::Cancelled, ""),
-        _ => {}
-    }
-}
-
-#[test]
-fn no_nonsense_makes_a_session_panic_or_hold_too_much() {
-    let limits = Limits { streams: 4, window: 8 * 1024, max_window: 20 * 1024, growth: 10_000 };
-    for seed in seeds(2000) {
-        let mut rng = Rng::new(seed);
-        let mut alone = if rng.one_in(2) { Alone::gateway(limits) } else { Alone::agent(limits) };
-        let mut alive: Vec<(StreamId, bool)> = alone.session.ids().into_iter().map(|id| (id, false)).collect();
-        let mut next_id = 0;
-        for _ in 0..100 {
-            if alone.take(&nonsense(&mut rng, &mut next_id)).is_err() {
-                break;
-            }
-            for event in std::iter::from_fn(|| alone.session.poll_event()) {
-                alive.extend(if let Event::Opened(id, _) = event { Some((id, false)) } else { None });
-            }
-            for (id, answered) in &mut alive {
-                meddle(&mut rng, &mut alone, *id, answered);
-            }
-            if rng.one_in(2) {
-                packets(&mut alone.session);
-            }
-            if !alive.is_empty() && rng.one_in(6) {
-                let (id, _) = alive.swap_remove(rng.below(alive.len()));
-                alone.release(id.0);
-            }
-            assert!(alone.session.held() <= limits.memory(), "seed {seed}");
-            assert!(alone.session.streams() <= limits.streams as usize, "seed {seed}");
-        }
-        alone.session.handle_lost();
-        for (id, _) in alive {
-            alone.release(id.0);
-        }
-        assert_eq!(alone.session.streams(), 0, "seed {seed}");
-        assert_eq!(alone.session.growth, limits.growth, "seed {seed}");
-    }
 }
 
 #[test]

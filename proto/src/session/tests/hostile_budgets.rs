@@ -2,16 +2,18 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
+
 use super::{
     hostile::{Alone, ask, say},
-    pair::{SMALL, body, packets, response},
+    pair::{Pair, SMALL, body, packets, response, trailers},
 };
 use crate::{
     session::{
         Limits, SessionError,
         limits::{
-            CANCEL_BURST, CANCELS_PER_SECOND, CONTROL_FRAMES, MAX_PEER_WINDOW, NOTICE_BURST, PINGS_PER_SECOND, STRAYS,
-            STRAYS_PER_STREAM,
+            CANCEL_BURST, CANCELS_PER_SECOND, CONTROL_FRAMES, INTERIMS, MAX_PEER_WINDOW, NOTICE_BURST,
+            PINGS_PER_SECOND, STRAYS, STRAYS_PER_STREAM,
         },
     },
     wire::{Failure, FailureCode, ResetCode, StreamId},
@@ -133,6 +135,23 @@ fn what_streams_left_of_their_strays_is_kept_but_not_for_ever() {
     let most = STRAYS + 2 * STRAYS_PER_STREAM * SMALL.streams;
     repeat(&mut alone, &say("window", 1, r#","bytes":1"#), most);
     assert!(alone.take(&say("window", 1, r#","bytes":1"#)).is_err());
+}
+
+#[test]
+fn all_that_an_honest_agent_may_have_on_its_way_to_cancelled_streams() {
+    let limits = Limits { streams: 20, ..SMALL };
+    let mut pair = Pair::new(limits, limits);
+    let ids: Vec<StreamId> = (0..limits.streams).map(|_| pair.open(true)).collect();
+    for id in &ids {
+        for _ in 0..INTERIMS {
+            pair.agent.inform(*id, StatusCode::EARLY_HINTS);
+        }
+        pair.agent.respond(*id, response(), false);
+        pair.agent.write(*id, &mut body(10)).unwrap();
+        pair.agent.finish(*id, Some(trailers()));
+        pair.gateway.reset(*id, ResetCode::Cancelled, "");
+    }
+    pair.carry();
 }
 
 #[test]

@@ -108,13 +108,14 @@ pub(super) struct Pair {
     pub(super) gateway: Session,
     pub(super) agent: Session,
     pub(super) now: Instant,
+    rounds: u32,
 }
 
 impl Pair {
     pub(super) fn new(gateway: Limits, agent: Limits) -> Self {
         let now = Instant::now();
         let (a, b) = (session(Side::Gateway, gateway, agent, now), session(Side::Agent, agent, gateway, now));
-        Self { gateway: a, agent: b, now }
+        Self { gateway: a, agent: b, now, rounds: 0 }
     }
 
     /// Opens a stream and lets the agent take it.
@@ -136,6 +137,8 @@ impl Pair {
 
     /// Carries packets both ways until neither side has any.
     pub(super) fn carry(&mut self) {
+        self.rounds += 1;
+        assert!(self.rounds < 10_000, "a scene comes to an end");
         while self.carry_some() > 0 {}
     }
 

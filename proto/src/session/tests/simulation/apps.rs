@@ -1,14 +1,14 @@
 //! The applications of both sides. Each half of a call acts when it is begun, after a pause of its own, and upon an
 //! event of the session: if the session forgets to tell, the half never finishes.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 
 use super::plan::{Plan, Reply, Scene, content};
 use crate::{
     session::{
-        Answer, Event, Read, Session, StreamError,
+        Answer, Event, Read, Session, Stopped, StreamError,
         tests::{
             pair::{request, response},
             rng::Rng,
@@ -112,8 +112,8 @@ impl App {
         }
     }
 
-    pub(super) fn is_finished(&self) -> bool {
-        self.calls.values().all(|call| call.reader.is_some() && call.writer.is_some())
+    pub(super) fn unfinished(&self) -> Vec<(&StreamId, &Call)> {
+        self.calls.iter().filter(|(_, call)| call.reader.is_none() || call.writer.is_none()).collect()
     }
 }
 
@@ -150,7 +150,7 @@ impl Call {
                         return self.read_whole(None, upload);
                     }
                 }
-                Ok(Read::End(trailers)) => return self.read_whole(trailers, upload),
+                Ok(Read::End(trailers)) => return self.read_whole(trailers.as_ref(), upload),
                 Err(error) => return Step::Done(Fate::Error(error)),
             }
             if rng.one_in(plan.reader_pauses) {
@@ -159,10 +159,10 @@ impl Call {
         }
     }
 
-    fn read_whole(&self, trailers: Option<http::HeaderMap>, upload: bool) -> Step {
+    fn read_whole(&self, trailers: Option<&HeaderMap>, upload: bool) -> Step {
         let plan = self.plan.half(upload);
         assert_eq!(self.read, plan.len, "a body that was cut short never looks complete");
-        assert_eq!(trailers, plan.end());
+        assert_eq!(trailers, plan.end().as_ref());
         Step::Done(Fate::Whole)
     }
 
@@ -174,18 +174,15 @@ impl Call {
         let (upload, plan) = (gateway, *self.plan.half(gateway));
         loop {
             if plan.watches
-                && let Some(error) = session.stopped(id)
+                && let Some(stopped) = session.stopped(id)
             {
-                return Step::Done(Fate::Error(error));
+                return Step::Done(unwanted(stopped));
             }
             if plan.writer_goes.is_some_and(|at| self.written >= at) {
                 return Step::Done(Fate::Gone);
             }
             if plan.writer_hangs.is_some_and(|at| self.written >= at) {
-                return match session.stopped(id) {
-                    Some(error) => Step::Done(Fate::Error(error)),
-                    None => Step::Wait,
-                };
+                return session.stopped(id).map_or(Step::Wait, |stopped| Step::Done(unwanted(stopped)));
             }
             if self.written == plan.len {
                 session.finish(id, plan.end());
@@ -195,7 +192,13 @@ impl Call {
             let mut data = content(id, upload, self.written, plan.piece.min(stop - self.written));
             let before = data.len();
             match session.write(id, &mut data) {
-                Ok(true) => self.written += before - data.len(),
+                Ok(true) => {
+                    self.written += before - data.len();
+                    if plan.watches && plan.writer_hangs == Some(self.written) {
+                        // It asked before it wrote, and need not ask again.
+                        return Step::Wait;
+                    }
+                }
                 Ok(false) => return Step::Wait,
                 Err(error) => return Step::Done(Fate::Error(error)),
             }
@@ -220,13 +223,28 @@ impl Call {
         None
     }
 
+    /// The agent's writer before its answer: whether it is still wanted, and not too late.
+    fn watch(&self, session: &mut Session, id: StreamId) -> Option<Step> {
+        if self.plan.reply == Reply::Late && !self.invited {
+            session.set_deadline(id, Some(Duration::from_millis(u64::from(id.0) * 100)));
+        }
+        match session.stopped(id)? {
+            Stopped::Unwanted(error) => Some(Step::Done(Fate::Error(error))),
+            Stopped::Overdue => {
+                assert_eq!(self.plan.reply, Reply::Late);
+                session.fail(id, Failure::new(FailureCode::UpstreamTimeout, "late"));
+                Some(Step::Done(Fate::Failed))
+            }
+        }
+    }
+
     /// The agent's writer before its body: `None` to go on.
     fn reply(&mut self, session: &mut Session, id: StreamId) -> Option<Step> {
         if self.answered {
             return None;
         }
-        if let Some(error) = session.stopped(id) {
-            return Some(Step::Done(Fate::Error(error)));
+        if let Some(step) = self.watch(session, id) {
+            return Some(step);
         }
         if !self.invited {
             self.invited = true;
@@ -239,6 +257,7 @@ impl Call {
         }
         match self.plan.reply {
             Reply::After if self.reader.is_none() => return Some(Step::Wait),
+            Reply::Late => return Some(Step::Wait),
             Reply::After | Reply::AtOnce => {}
             Reply::Failure => {
                 session.fail(id, Failure::new(FailureCode::Denied, "no"));
@@ -253,5 +272,13 @@ impl Call {
         self.answered = true;
         session.respond(id, response(), self.plan.download.bodiless);
         self.plan.download.bodiless.then_some(Step::Done(Fate::Whole))
+    }
+}
+
+/// How a half ends whose writer watched for it, and which has no deadline.
+fn unwanted(stopped: Stopped) -> Fate {
+    match stopped {
+        Stopped::Unwanted(error) => Fate::Error(error),
+        Stopped::Overdue => panic!("a deadline ends with the answer"),
     }
 }

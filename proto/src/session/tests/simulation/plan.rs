@@ -123,6 +123,8 @@ pub(super) enum Reply {
     Reset,
     /// It drops the request, unanswered.
     Never,
+    /// With a failure, once its deadline has passed.
+    Late,
 }
 
 /// One request.
@@ -143,7 +145,8 @@ impl Plan {
         let mut rng = Rng::new(scene.seed.wrapping_mul(1_000_003) + u64::from(id.0));
         let calm = scene.calm;
         let (mut upload, mut download) = (BodyPlan::of(&mut rng, calm), BodyPlan::of(&mut rng, calm));
-        let reply = rng.pick(&[Reply::After, Reply::After, Reply::AtOnce, Reply::Failure, Reply::Reset, Reply::Never]);
+        let replies = [Reply::AtOnce, Reply::Failure, Reply::Reset, Reply::Never, Reply::Late];
+        let reply = if rng.one_in(3) { Reply::After } else { rng.pick(&replies) };
         let reply = if calm && matches!(reply, Reply::Reset | Reply::Never) { Reply::After } else { reply };
         if !calm && rng.one_in(8) {
             // An event stream: whoever serves it only learns from the session that its reader has gone.
@@ -152,7 +155,7 @@ impl Plan {
             download.writer_hangs = Some(rng.below(download.len + 1));
             download.reader_goes = download.writer_hangs;
         }
-        if matches!(reply, Reply::AtOnce | Reply::Failure) && rng.one_in(4) {
+        if matches!(reply, Reply::AtOnce | Reply::Failure | Reply::Late) && rng.one_in(4) {
             // A client that does not send on, and an agent that does not care.
             upload.bodiless = false;
             upload.writer_goes = None;

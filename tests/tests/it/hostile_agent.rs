@@ -1,0 +1,399 @@
+//! A hostile agent: it can spoil its own answers, and nothing else.
+
+use proto::wire::Frame;
+use reachback_tests::{
+    bridge::{Bridge, Setup},
+    client::{Answer, Raw, call},
+    pattern,
+    peer::{Peer, agent_hello},
+    wait::until,
+};
+
+use crate::hostile::{Act, Case, instead_of_a_greeting, of_either_side, perform, text};
+
+/// What the path facade calls the hostile agent's service.
+const EVIL: &str = "/evil/x";
+
+/// A gateway with an honest agent, and the call that shows that nothing has happened to it.
+struct Scene {
+    bridge: Bridge,
+    honest: Raw,
+}
+
+impl Scene {
+    async fn new(setup: Setup<'_>) -> Self {
+        let bridge = Bridge::with(setup).await;
+        let honest = Raw::connect(bridge.facade()).await;
+        Self { bridge, honest }
+    }
+
+    fn facade(&self) -> std::net::SocketAddr {
+        self.bridge.gateway.addresses("facade")[2]
+    }
+
+    async fn evil(&self) -> Peer {
+        Peer::agent(self.bridge.gateway.address("tunnel"), &["evil"]).await
+    }
+
+    async fn nothing_has_happened(&mut self, after: &str) {
+        let answer = self.honest.call("GET", "/bytes/9", "").await;
+        assert_eq!((answer.status(), answer.body), (200, pattern::bytes(9)), "after {after}");
+        let links = async || self.bridge.gateway.status().await["links"].as_array().unwrap().len();
+        until("the hostile link's end", async || (links().await == 1).then_some(())).await;
+    }
+}
+
+fn of_an_agent() -> Vec<Case> {
+    let head = r#""service":"orders","method":"GET","target":"/","headers":[],"end":true,"request_id":"r""#;
+    let many: Vec<String> = (0..1025).map(|n| format!("\"s{n}\"")).collect();
+    let flood = |text: &str| vec![Act::Flood(1000, text.to_owned())];
+    vec![
+        ("a request", text(&format!(r#"{{"type":"request","id":1,{head}}}"#)), 1002),
+        ("an answer to nobody", text(r#"{"type":"response","id":1,"status":200,"headers":[]}"#), 1002),
+        (
+            "a failure to nobody",
+            text(r#"{"type":"response","id":1,"error":{"code":"denied","message":"","retry_safe":true}}"#),
+            1002,
+        ),
+        ("an interim to nobody", text(r#"{"type":"interim","id":1,"status":100,"headers":[]}"#), 1002),
+        ("a bad service", text(r#"{"type":"services","services":["Orders"]}"#), 1002),
+        ("too many services", text(&format!(r#"{{"type":"services","services":[{}]}}"#, many.join(","))), 1002),
+        ("a thousand announcements", flood(r#"{"type":"services","services":["evil"]}"#), 1008),
+        ("a thousand credentials", flood(r#"{"type":"renew","credential":"x"}"#), 1008),
+    ]
+}
+
+#[tokio::test]
+async fn is_shown_the_door_with_a_code_and_a_reason() {
+    let mut scene = Scene::new(Setup::default()).await;
+    let mut wrong = Vec::new();
+    for (name, acts, expected) in of_either_side().into_iter().chain(of_an_agent()) {
+        let mut peer = scene.evil().await;
+        perform(&mut peer, &acts, 1, true).await;
+        let closing = peer.closing().await;
+        if !closing.as_ref().is_some_and(|(code, reason)| *code == expected && !reason.is_empty()) {
+            wrong.push((name, expected, closing));
+        }
+        drop(peer);
+        scene.nothing_has_happened(name).await;
+    }
+    assert!(wrong.is_empty(), "not shown the door as they should be: {wrong:#?}");
+}
+
+#[tokio::test]
+async fn is_not_greeted_if_it_does_not_greet() {
+    let mut scene = Scene::new(Setup::default()).await;
+    let hello = Frame::Hello(proto::wire::Hello::Agent(agent_hello(&["evil"])));
+    let proto::wire::Packet::Text(good) = proto::wire::encode(&hello) else { unreachable!("a greeting is text") };
+    for (name, acts) in instead_of_a_greeting(&good) {
+        let mut peer = Peer::dial(scene.bridge.gateway.address("tunnel"), None).await.unwrap();
+        perform(&mut peer, &acts, 1, true).await;
+        let closing = peer.closing().await;
+        assert!(closing.is_none_or(|(code, _)| matches!(code, 1002 | 1005)), "{name}");
+        scene.nothing_has_happened(name).await;
+    }
+}
+
+#[tokio::test]
+async fn is_dropped_if_it_is_silent() {
+    let mut scene = Scene::new(Setup { gateway: "heartbeat: 1s", ..Setup::default() }).await;
+    // It neither reads nor answers, while an upload waits for it.
+    let peer = scene.evil().await;
+    let mut client = Raw::connect(scene.facade()).await;
+    client.send(format!("POST {EVIL} HTTP/1.1\r\nHost: a\r\nContent-Length: 67108864\r\n\r\n")).await;
+    let answer = async { while client.send([b'x'; 65_536]).await {} };
+    tokio::join!(answer, scene.nothing_has_happened("silence"));
+    assert!(client.try_answer("POST").await.is_none_or(|answer| answer.failure() == Some("link_lost")));
+    drop(peer);
+}
+
+/// What a client may see of a spoiled answer.
+enum Sees {
+    /// A failure with this code.
+    Failure(&'static str),
+    /// A failure of some code.
+    AnyFailure,
+    /// The connection ends within the answer, or before it; or a failure, if it is noticed in time.
+    Cut,
+    /// This answer, whole.
+    Answer(u16, &'static str),
+}
+
+/// What a lie does to the link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Link {
+    Lives,
+    Ends,
+}
+
+type Lie = (&'static str, &'static str, Vec<Act>, Sees, Link);
+
+fn head(status: u16, headers: &str, more: &str) -> Act {
+    Act::Text(format!(r#"{{"type":"response","id":ID,"status":{status},"headers":[{headers}]{more}}}"#))
+}
+
+fn data(payload: &str, end: bool) -> Act {
+    Act::Data(None, end.into(), payload.into())
+}
+
+const END: &str = r#","end":true"#;
+
+/// About where the body ends.
+fn lies_about_framing() -> Vec<Lie> {
+    use Link::Lives;
+    let length = |value: &str| head(200, &format!(r#"["content-length","{value}"]"#), "");
+    let protocol = || Sees::Failure("upstream_protocol");
+    let body = || data("hello", true);
+    vec![
+        ("too short", "GET", vec![length("10"), body()], Sees::Cut, Lives),
+        ("too short by all", "GET", vec![length("10"), data("", true)], Sees::Cut, Lives),
+        ("too long", "GET", vec![length("3"), body()], Sees::Cut, Lives),
+        (
+            "too long, later",
+            "GET",
+            vec![length("3"), data("abc", false), data("HTTP/1.1 200 OK\r\n\r\n", true)],
+            Sees::Answer(200, "abc"),
+            Lives,
+        ),
+        ("bodiless with a length", "GET", vec![head(200, r#"["content-length","5"]"#, END)], protocol(), Lives),
+        ("no number", "GET", vec![length("x"), body()], protocol(), Lives),
+        ("an empty number", "GET", vec![length(""), body()], protocol(), Lives),
+        ("a signed number", "GET", vec![length("+5"), body()], protocol(), Lives),
+        ("a list", "GET", vec![length("5, 5"), body()], protocol(), Lives),
+        ("hexadecimal", "GET", vec![length("0x5"), body()], protocol(), Lives),
+        ("2^64", "GET", vec![length("18446744073709551616"), body()], protocol(), Lives),
+        (
+            "two lengths",
+            "GET",
+            vec![head(200, r#"["content-length","5"],["content-length","5"]"#, ""), body()],
+            protocol(),
+            Lives,
+        ),
+        (
+            "length and chunks",
+            "GET",
+            vec![head(200, r#"["content-length","5"],["transfer-encoding","chunked"]"#, ""), body()],
+            Sees::Answer(200, "hello"),
+            Lives,
+        ),
+        (
+            "chunks in the data",
+            "GET",
+            vec![head(200, r#"["transfer-encoding","chunked"]"#, ""), data("0\r\n\r\n", true)],
+            Sees::Answer(200, "0\r\n\r\n"),
+            Lives,
+        ),
+        ("a body for HEAD", "HEAD", vec![head(200, "", ""), body()], protocol(), Lives),
+        ("a body for 204", "GET", vec![head(204, "", ""), body()], protocol(), Lives),
+        ("a body for 304", "GET", vec![head(304, "", ""), body()], protocol(), Lives),
+        ("a length for 204", "GET", vec![head(204, r#"["content-length","5"]"#, END)], Sees::Answer(204, ""), Lives),
+        (
+            "switched protocols",
+            "GET",
+            vec![head(101, r#"["upgrade","x"],["connection","upgrade"]"#, ""), body()],
+            protocol(),
+            Lives,
+        ),
+        ("switched at once", "GET", vec![head(101, "", END)], protocol(), Lives),
+    ]
+}
+
+/// About everything else.
+fn lies() -> Vec<Lie> {
+    use Link::{Ends, Lives};
+    let ok = || head(200, "", "");
+    let body = || data("hello", true);
+    let lost = || Sees::Failure("link_lost");
+    let control = |text: &str| Act::Text(text.to_owned());
+    let lines = vec![r#"["x","y"]"#; 257].join(",");
+    vec![
+        ("data before the head", "GET", vec![body()], lost(), Ends),
+        ("trailers before the head", "GET", vec![control(r#"{"type":"trailers","id":ID,"headers":[]}"#)], lost(), Ends),
+        ("two heads", "GET", vec![ok(), ok()], Sees::Cut, Ends),
+        ("a head behind the end", "GET", vec![head(200, "", END), ok()], Sees::Answer(200, ""), Ends),
+        ("data behind the end", "GET", vec![ok(), body(), body()], Sees::Answer(200, "hello"), Ends),
+        ("a status below", "GET", vec![head(99, "", END)], lost(), Ends),
+        ("a status above", "GET", vec![head(1000, "", END)], lost(), Ends),
+        ("an informational end", "GET", vec![head(103, "", END)], lost(), Ends),
+        (
+            "an interim 101",
+            "GET",
+            vec![control(r#"{"type":"interim","id":ID,"status":101,"headers":[]}"#)],
+            lost(),
+            Ends,
+        ),
+        (
+            "an interim 200",
+            "GET",
+            vec![control(r#"{"type":"interim","id":ID,"status":200,"headers":[]}"#)],
+            lost(),
+            Ends,
+        ),
+        (
+            "interims without end",
+            "GET",
+            vec![Act::Flood(65, r#"{"type":"interim","id":ID,"status":103,"headers":[]}"#.to_owned())],
+            Sees::AnyFailure,
+            Lives,
+        ),
+        ("a line break in a value", "GET", vec![head(200, r#"["x","a\r\nset-cookie: b"]"#, END)], lost(), Ends),
+        ("a line break in a name", "GET", vec![head(200, r#"["x\r\ny","a"]"#, END)], lost(), Ends),
+        ("a colon in a name", "GET", vec![head(200, r#"["x: y","a"]"#, END)], lost(), Ends),
+        ("257 lines", "GET", vec![head(200, &lines, END)], lost(), Ends),
+        ("a reset", "GET", vec![control(r#"{"type":"reset","id":ID,"code":"internal"}"#)], Sees::AnyFailure, Lives),
+        (
+            "a reset in the middle",
+            "GET",
+            vec![ok(), data("hel", false), control(r#"{"type":"reset","id":ID,"code":"aborted"}"#)],
+            Sees::Cut,
+            Lives,
+        ),
+        (
+            "a refusal",
+            "POST",
+            vec![control(r#"{"type":"reset","id":ID,"code":"refused"}"#)],
+            Sees::Failure("overloaded"),
+            Lives,
+        ),
+        (
+            "a failure of the future",
+            "GET",
+            vec![control(r#"{"type":"response","id":ID,"error":{"code":"x","message":"\"\\é","retry_safe":true}}"#)],
+            Sees::Failure("internal"),
+            Lives,
+        ),
+        (
+            "a go-away below",
+            "GET",
+            vec![control(r#"{"type":"go-away","last_id":0,"reason":"x"}"#)],
+            Sees::Failure("overloaded"),
+            Ends,
+        ),
+        (
+            "hop-by-hop fields",
+            "GET",
+            vec![
+                head(
+                    200,
+                    r#"["connection","x-a, close"],["x-a","1"],["keep-alive","x"],["upgrade","h2c"],["proxy-authenticate","x"],["proxy-connection","close"],["te","x"]"#,
+                    "",
+                ),
+                body(),
+            ],
+            Sees::Answer(200, "hello"),
+            Lives,
+        ),
+        (
+            "a forged failure",
+            "GET",
+            vec![head(200, r#"["reachback-error","denied"],["Reachback-Error","denied"]"#, ""), body()],
+            Sees::Answer(200, "hello"),
+            Lives,
+        ),
+        (
+            "framing in trailers",
+            "GET",
+            vec![
+                ok(),
+                data("hello", false),
+                control(
+                    r#"{"type":"trailers","id":ID,"headers":[["content-length","0"],["transfer-encoding","chunked"],["reachback-error","denied"]]}"#,
+                ),
+            ],
+            Sees::Answer(200, "hello"),
+            Lives,
+        ),
+    ]
+}
+
+/// Tells one lie to one client, who then goes on with the honest service on the same connection.
+async fn tell(scene: &mut Scene, (name, method, acts, sees, link): Lie) {
+    let mut peer = scene.evil().await;
+    let mut client = Raw::connect(scene.facade()).await;
+    let length = if method == "POST" { "Content-Length: 0\r\n" } else { "" };
+    client.send(format!("{method} {EVIL} HTTP/1.1\r\nHost: a\r\nTE: trailers\r\n{length}\r\n")).await;
+    let id = peer.frame(|frame| match frame {
+        Frame::Request { id, .. } => Some(id.0),
+        _ => None,
+    });
+    let id = id.await;
+    perform(&mut peer, &acts, id, true).await;
+    let answer = client.try_answer(method).await;
+    judge(name, answer.as_ref(), &sees);
+    if link == Link::Lives {
+        assert!(peer.lives().await, "{name} ends the link");
+    } else {
+        let (_, reason) = peer.closing().await.unwrap_or_else(|| panic!("{name}: closed without a word"));
+        assert!(!reason.is_empty() || name.starts_with("a go-away"), "{name}");
+    }
+    // Either the connection has ended, or the next answer on it is the next request's.
+    if client.send("GET /orders/bytes/7 HTTP/1.1\r\nHost: a\r\n\r\n").await
+        && let Some(next) = client.try_answer("GET").await
+    {
+        assert_eq!((next.status(), next.body), (200, pattern::bytes(7)), "{name} leaks into the next answer");
+    }
+    drop(peer);
+    scene.nothing_has_happened(name).await;
+}
+
+fn judge(name: &str, answer: Option<&Answer>, sees: &Sees) {
+    let failure = || {
+        let answer = answer.unwrap_or_else(|| panic!("{name}: no answer"));
+        assert!(answer.whole, "{name}: {answer:?}");
+        answer.failure().map(str::to_owned)
+    };
+    match sees {
+        Sees::Failure(code) => assert_eq!(failure().as_deref(), Some(*code), "{name}"),
+        Sees::AnyFailure => assert!(failure().is_some(), "{name}: {answer:?}"),
+        Sees::Cut => {
+            assert!(answer.is_none_or(|answer| !answer.whole || answer.failure().is_some()), "{name}: {answer:?}")
+        }
+        Sees::Answer(status, text) => {
+            assert_eq!(failure(), None, "{name}");
+            let answer = answer.expect("there is one");
+            assert_eq!((answer.status(), &*answer.text()), (*status, *text), "{name}");
+            for gone in ["x-a", "keep-alive", "upgrade", "proxy-authenticate", "proxy-connection", "te"] {
+                assert!(answer.head.all(gone).is_empty(), "{name}: {gone} in {answer:?}");
+            }
+            let bodiless = *status == 204;
+            assert!(!bodiless || answer.head.all("content-length").is_empty(), "{name}: {answer:?}");
+            for trailer in &answer.trailers {
+                assert!(!trailer.contains("content-length") && !trailer.contains("reachback"), "{name}: {trailer}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn lies_about_where_its_body_ends() {
+    let mut scene = Scene::new(Setup::default()).await;
+    for lie in lies_about_framing() {
+        tell(&mut scene, lie).await;
+    }
+}
+
+#[tokio::test]
+async fn lies_about_everything_else() {
+    let mut scene = Scene::new(Setup::default()).await;
+    for lie in lies() {
+        tell(&mut scene, lie).await;
+    }
+}
+
+#[tokio::test]
+async fn takes_no_more_than_its_share_of_memory() {
+    let mut scene = Scene::new(Setup::default()).await;
+    let mut peer = scene.evil().await;
+    let mut client = Raw::connect_narrow(scene.facade()).await;
+    client.send(format!("GET {EVIL} HTTP/1.1\r\nHost: a\r\n\r\n")).await;
+    let id = peer.frame(|frame| if let Frame::Request { id, .. } = frame { Some(id.0) } else { None }).await;
+    perform(&mut peer, &[head(200, "", "")], id, true).await;
+    // The client reads nothing, and the agent sends far beyond its credit.
+    let chunk = Act::Data(None, 0, vec![b'x'; 65_536]);
+    perform(&mut peer, &vec![chunk; 1024], id, true).await;
+    let (code, reason) = peer.closing().await.expect("a close frame");
+    assert_eq!(code, 1002, "{reason}");
+    assert!(client.try_answer("GET").await.is_none_or(|answer| !answer.whole));
+    scene.nothing_has_happened("a flood").await;
+    assert_eq!(call(scene.facade(), "GET", "/orders/bytes/1", "").await.status(), 200);
+}
