@@ -13,7 +13,12 @@ mod limits;
 mod registry;
 mod serve;
 
-use std::{io, net::SocketAddr, sync::Arc, time::Instant};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::net::TcpStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -24,6 +29,7 @@ use self::{
     accept::Tunnel,
     admin::Status,
     facade::Facade,
+    limits::{HANDSHAKE, IDLE_CONNECTION},
     registry::Registry,
     serve::{Arrival, Server},
 };
@@ -54,10 +60,10 @@ impl Gateway {
     /// # Errors
     /// [`BindError`] for the first that cannot be bound.
     pub async fn bind(config: Config) -> Result<Self, BindError> {
-        let tunnel = bind("tunnel", config.listen).await?;
+        let tunnel = bind("tunnel", config.listen, HANDSHAKE).await?;
         let mut facades = Vec::new();
         for facade in &config.facades {
-            facades.push(bind("facade", facade.listen).await?);
+            facades.push(bind("facade", facade.listen, IDLE_CONNECTION).await?);
         }
         let admin = bind_optional("admin", config.admin).await?;
         let health = bind_optional("health", config.health).await?;
@@ -135,13 +141,13 @@ fn tune(stream: &TcpStream) -> io::Result<()> {
     proto::link::tune(stream)
 }
 
-async fn bind(what: &'static str, address: SocketAddr) -> Result<Server, BindError> {
-    Server::bind(address).await.map_err(|error| BindError { what, address, error })
+async fn bind(what: &'static str, address: SocketAddr, idle: Duration) -> Result<Server, BindError> {
+    Server::bind(address, idle).await.map_err(|error| BindError { what, address, error })
 }
 
 async fn bind_optional(what: &'static str, address: Option<SocketAddr>) -> Result<Option<Server>, BindError> {
     match address {
-        Some(address) => bind(what, address).await.map(Some),
+        Some(address) => bind(what, address, IDLE_CONNECTION).await.map(Some),
         None => Ok(None),
     }
 }

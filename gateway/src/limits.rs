@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-/// From the accepted connection to the agent's hello: a slow or silent stranger costs no more than this.
+/// For a connection to the tunnel to ask for its upgrade, and again for the agent behind it to say hello: a slow or
+/// silent stranger costs no more than this.
 pub(crate) const HANDSHAKE: Duration = Duration::from_secs(10);
 
-/// A connection on which no request begins for this long, and none is in flight, is closed: idle ones and those that
-/// send their head a byte at a time alike. Longer than common clients keep a connection idle.
+/// How long a client's connection may lie idle: longer than common clients keep theirs.
 pub(crate) const IDLE_CONNECTION: Duration = Duration::from_secs(75);
 
 /// How long a listener rests when the process is out of file descriptors: accepting at once again would spin.

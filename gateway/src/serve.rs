@@ -9,6 +9,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use axum::body::Body;
@@ -19,12 +20,15 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, warn};
 
-use crate::limits::{ACCEPT_REST, IDLE_CONNECTION};
+use crate::limits::ACCEPT_REST;
 
 /// A bound listener with what it serves.
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) listener: TcpListener,
+    /// A connection on which no request begins for this long, and none is in flight, is closed: idle ones and those
+    /// that send their head a byte at a time alike.
+    pub(crate) idle: Duration,
     /// No new connections, and none kept alive, from then on.
     pub(crate) stop: CancellationToken,
     /// Every connection is a task of this tracker.
@@ -41,9 +45,9 @@ pub(crate) struct Arrival {
 }
 
 impl Server {
-    pub(crate) async fn bind(address: SocketAddr) -> io::Result<Self> {
+    pub(crate) async fn bind(address: SocketAddr, idle: Duration) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
-        Ok(Self { listener, stop: CancellationToken::new(), connections: TaskTracker::new() })
+        Ok(Self { listener, idle, stop: CancellationToken::new(), connections: TaskTracker::new() })
     }
 
     /// Serves `answer` until stopped. `tune` sets each connection's socket options.
@@ -55,7 +59,8 @@ impl Server {
         while let Some(accepted) = self.stop.run_until_cancelled(self.listener.accept()).await {
             match accepted.and_then(|(stream, peer)| tune(&stream).map(|()| (stream, peer))) {
                 Ok((stream, peer)) => {
-                    self.connections.spawn(serve_connection(stream, peer, answer.clone(), self.stop.clone()));
+                    let connection = serve_connection(stream, peer, answer.clone(), self.idle, self.stop.clone());
+                    self.connections.spawn(connection);
                 }
                 Err(error) if is_exhaustion(&error) => {
                     warn!(%error, "out of resources, resting before the next accept");
@@ -67,7 +72,7 @@ impl Server {
     }
 }
 
-async fn serve_connection<A, F>(stream: TcpStream, peer: SocketAddr, answer: A, stop: CancellationToken)
+async fn serve_connection<A, F>(stream: TcpStream, peer: SocketAddr, answer: A, idle: Duration, stop: CancellationToken)
 where
     A: Fn(Arrival) -> F + Send + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
@@ -88,7 +93,7 @@ where
             connection.as_mut().graceful_shutdown();
             connection.await
         }
-        () = watched.idle() => return debug!(%peer, "closing an idle connection"),
+        () = watched.idle(idle) => return debug!(%peer, "closing an idle connection"),
     };
     if let Err(error) = served {
         debug!(%peer, %error, "a client's connection ended early");
@@ -104,7 +109,7 @@ struct Requests {
 
 impl Requests {
     /// Returns when no request has begun for a whole period and none is in flight.
-    async fn idle(&self) {
+    async fn idle(&self, period: Duration) {
         let mut seen = u64::MAX;
         loop {
             let begun = self.begun.load(Ordering::Relaxed);
@@ -112,7 +117,7 @@ impl Requests {
                 return;
             }
             seen = begun;
-            tokio::time::sleep(IDLE_CONNECTION).await;
+            tokio::time::sleep(period).await;
         }
     }
 }
@@ -142,6 +147,7 @@ fn is_exhaustion(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::IDLE_CONNECTION;
 
     #[tokio::test(start_paused = true)]
     async fn idle_means_no_request_for_a_period_and_none_in_flight() {
@@ -149,7 +155,7 @@ mod tests {
         let watched = requests.clone();
         let started = tokio::time::Instant::now();
         let idle = tokio::spawn(async move {
-            watched.idle().await;
+            watched.idle(IDLE_CONNECTION).await;
             started.elapsed()
         });
         tokio::time::sleep(IDLE_CONNECTION / 2).await;

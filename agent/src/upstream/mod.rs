@@ -163,11 +163,15 @@ impl Upstream {
         let limit = self.settings.response_timeout;
         responder.set_deadline(limit);
         poll_fn(|cx| {
-            conversation.drive(cx);
-            if let Poll::Ready(answered) = answer.as_mut().poll(cx) {
-                return Poll::Ready(Ok(answered));
+            // First of all: what nobody wants any more is not sent.
+            let stopped = responder.poll_stopped(cx);
+            if !matches!(stopped, Poll::Ready(Stopped::Unwanted(_))) {
+                conversation.drive(cx);
+                if let Poll::Ready(answered) = answer.as_mut().poll(cx) {
+                    return Poll::Ready(Ok(answered));
+                }
             }
-            match ready!(responder.poll_stopped(cx)) {
+            match ready!(stopped) {
                 Stopped::Unwanted(_) => Poll::Ready(Err(NoAnswer::Cancelled)),
                 // The request was still being sent: the upstream's time begins anew.
                 Stopped::Overdue if activity.take() => {

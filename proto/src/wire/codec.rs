@@ -8,8 +8,9 @@ use http::{HeaderMap, Method, StatusCode};
 use super::{
     AgentHello, Credential, Failure, FailureCode, Frame, GatewayHello, Hello, Reject, RequestHead, RequestId,
     ResetCode, ResponseHead, ServiceName, StreamId,
-    json::{ErrorFields, Fields, HeaderPairs, Latin1, Object, Prose, Str, Written, WrittenError, latin1_bytes},
+    json::{self, ErrorFields, Field, Fields, Headers, Names, Object, Str, latin1_bytes},
     limits::{CHUNK_BYTES, DATA_PREFIX, MESSAGE_TEXT_BYTES, METHOD_BYTES, NAME_BYTES, TARGET_BYTES, TEXT_BYTES},
+    writer,
 };
 
 /// One message as it travels, free of any WebSocket library.
@@ -42,68 +43,7 @@ pub fn encode(frame: &Frame) -> Packet {
         message.put_slice(chunk);
         return Packet::Data(message.freeze());
     }
-    let mut text = Vec::with_capacity(512);
-    serde_json::to_writer(&mut text, &written(frame)).expect("writing plain data to memory cannot fail");
-    Packet::Text(String::from_utf8(text).expect("serde_json writes UTF-8"))
-}
-
-fn written(frame: &Frame) -> Written<'_> {
-    match frame {
-        Frame::Hello(Hello::Agent(hello)) => Written::AgentHello {
-            agent: &hello.agent,
-            instance: &hello.instance,
-            services: hello.services.iter().map(ServiceName::as_str).collect(),
-            version: &hello.version,
-            window: hello.window,
-            streams: hello.streams,
-        },
-        Frame::Hello(Hello::Gateway(hello)) => Written::GatewayHello {
-            gateway: &hello.gateway,
-            window: hello.window,
-            streams: hello.streams,
-            heartbeat_ms: millis(hello.heartbeat),
-        },
-        Frame::Reject(reject) => {
-            let retry_after_ms = millis(reject.retry_after);
-            Written::Reject { code: &reject.code, message: Prose(&reject.message), retry_after_ms }
-        }
-        Frame::Request { id, head, end } => Written::Request {
-            id: id.0,
-            service: head.service.as_str(),
-            method: head.method.as_str(),
-            target: Latin1(&head.target),
-            headers: HeaderPairs(&head.headers),
-            end: *end,
-            request_id: head.request_id.as_str(),
-            deadline_ms: head.deadline.map(millis),
-            upgrade: head.upgrade,
-        },
-        Frame::Response { id, head, end } => {
-            Written::Response { id: id.0, status: head.status.as_u16(), headers: HeaderPairs(&head.headers), end: *end }
-        }
-        Frame::Failure { id, failure } => Written::Failure {
-            id: id.0,
-            error: WrittenError {
-                code: failure.code.as_str(),
-                message: Prose(&failure.message),
-                retry_safe: failure.retry_safe,
-            },
-        },
-        Frame::Interim { id, status, headers } => {
-            Written::Interim { id: id.0, status: status.as_u16(), headers: HeaderPairs(headers) }
-        }
-        Frame::Trailers { id, headers } => Written::Trailers { id: id.0, headers: HeaderPairs(headers) },
-        Frame::Window { id, bytes } => Written::Window { id: id.0, bytes: *bytes },
-        Frame::Reset { id, code, message } => Written::Reset { id: id.0, code: code.as_str(), message: Prose(message) },
-        Frame::GoAway { last_id, reason } => Written::GoAway { last_id: last_id.0, reason: Prose(reason) },
-        Frame::Services(services) => Written::Services { services: services.iter().map(ServiceName::as_str).collect() },
-        Frame::Renew(Credential(credential)) => Written::Renew { credential },
-        Frame::Data { .. } => unreachable!("data frames are binary"),
-    }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+    Packet::Text(writer::text(frame))
 }
 
 /// Decodes a binary message.
@@ -139,15 +79,15 @@ pub fn decode_text(text: &str) -> Result<Frame, Malformed> {
     if text.len() > TEXT_BYTES {
         return Err(malformed("a text message is too long"));
     }
-    let Object(fields): Object<Fields<'_>> = serde_json::from_str(text).map_err(|error| unreadable(&error))?;
-    match &*fields.kind.0 {
+    let fields = json::read(text).map_err(|error| unreadable(&error))?;
+    match fields.kind.as_ref().map_or("", |kind| &*kind.0) {
         "request" => request(fields),
         "response" => response(fields),
         "window" => Ok(Frame::Window { id: id(&fields)?, bytes: required(fields.bytes, "bytes")? }),
         "reset" => Ok(Frame::Reset {
             id: id(&fields)?,
             code: ResetCode::from_wire(&required(fields.code, "code")?.0),
-            message: fields.message.map(message_text).transpose()?.unwrap_or_default(),
+            message: fields.message.flatten().map(message_text).transpose()?.unwrap_or_default(),
         }),
         "interim" => interim(fields),
         "trailers" => Ok(Frame::Trailers { id: id(&fields)?, headers: headers(fields.headers)? }),
@@ -185,15 +125,15 @@ fn request(fields: Fields<'_>) -> Result<Frame, Malformed> {
         headers: headers(fields.headers)?,
         request_id: RequestId::new(&required(fields.request_id, "request_id")?.0)
             .ok_or_else(|| malformed("a request id is not 1 to 128 visible ASCII bytes"))?,
-        deadline: fields.deadline_ms.map(Duration::from_millis),
-        upgrade: fields.upgrade.unwrap_or(false),
+        deadline: fields.deadline_ms.flatten().map(Duration::from_millis),
+        upgrade: is_true(fields.upgrade),
     };
-    Ok(Frame::Request { id, head, end: fields.end.unwrap_or(false) })
+    Ok(Frame::Request { id, head, end: is_true(fields.end) })
 }
 
 fn response(fields: Fields<'_>) -> Result<Frame, Malformed> {
     let id = id(&fields)?;
-    if let Some(Object(ErrorFields { code, message, retry_safe })) = fields.error {
+    if let Some(Object(ErrorFields { code, message, retry_safe })) = fields.error.flatten() {
         let failure =
             Failure { code: FailureCode::from_wire(&code.0), message: message_text(message)?.into(), retry_safe };
         return Ok(Frame::Failure { id, failure });
@@ -203,7 +143,7 @@ fn response(fields: Fields<'_>) -> Result<Frame, Malformed> {
         return Err(malformed("a response is informational"));
     }
     let head = ResponseHead { status, headers: headers(fields.headers)? };
-    Ok(Frame::Response { id, head, end: fields.end.unwrap_or(false) })
+    Ok(Frame::Response { id, head, end: is_true(fields.end) })
 }
 
 fn interim(fields: Fields<'_>) -> Result<Frame, Malformed> {
@@ -217,7 +157,7 @@ fn interim(fields: Fields<'_>) -> Result<Frame, Malformed> {
 fn hello(fields: Fields<'_>) -> Result<Frame, Malformed> {
     let window = required(fields.window, "window")?;
     let streams = required(fields.streams, "streams")?;
-    if fields.agent.is_some() {
+    if matches!(fields.agent, Some(Some(_))) {
         return Ok(Frame::Hello(Hello::Agent(AgentHello {
             agent: name(fields.agent, "agent")?,
             instance: name(fields.instance, "instance")?,
@@ -248,19 +188,23 @@ fn unreadable(error: &serde_json::Error) -> Malformed {
     })
 }
 
-fn required<T>(field: Option<T>, name: &str) -> Result<T, Malformed> {
-    field.ok_or_else(|| Malformed(format!("the field {name:?} is missing")))
+fn required<T>(field: Field<T>, name: &str) -> Result<T, Malformed> {
+    field.flatten().ok_or_else(|| Malformed(format!("the field {name:?} is missing")))
+}
+
+fn is_true(flag: Field<bool>) -> bool {
+    flag.flatten().unwrap_or(false)
 }
 
 fn id(fields: &Fields<'_>) -> Result<StreamId, Malformed> {
     required(fields.id, "id").map(StreamId)
 }
 
-fn headers(headers: Option<super::json::Headers>) -> Result<HeaderMap, Malformed> {
+fn headers(headers: Field<Headers>) -> Result<HeaderMap, Malformed> {
     required(headers, "headers").map(|headers| headers.0)
 }
 
-fn status(status: Option<u16>) -> Result<StatusCode, Malformed> {
+fn status(status: Field<u16>) -> Result<StatusCode, Malformed> {
     StatusCode::from_u16(required(status, "status")?).map_err(|_| malformed("a status is not between 100 and 999"))
 }
 
@@ -268,12 +212,12 @@ fn service(name: &Str<'_>) -> Result<ServiceName, Malformed> {
     ServiceName::new(&name.0).map_err(|error| Malformed(error.to_string()))
 }
 
-fn services(names: Option<super::json::Names<'_>>) -> Result<Vec<ServiceName>, Malformed> {
+fn services(names: Field<Names<'_>>) -> Result<Vec<ServiceName>, Malformed> {
     required(names, "services")?.0.iter().map(service).collect()
 }
 
 /// A short text for logs: bounded, and without control characters that could forge a log line.
-fn name(field: Option<Str<'_>>, which: &str) -> Result<String, Malformed> {
+fn name(field: Field<Str<'_>>, which: &str) -> Result<String, Malformed> {
     bounded_text(required(field, which)?, NAME_BYTES)
 }
 

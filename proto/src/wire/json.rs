@@ -1,7 +1,8 @@
-//! The JSON shapes of heads and control frames.
+//! The JSON of heads and control frames as it is read; [`super::writer`] writes it.
 //!
-//! Decoding goes into one *flat* struct with borrowed strings: an internally tagged enum would buffer every field
-//! first and costs more than twice the time. Encoding serialises the `HeaderMap` as it stands.
+//! Every message is read into one *flat* struct with borrowed strings: an internally tagged enum would buffer every
+//! field first and costs more than twice the time. The struct is filled in place: serde's derived code would move it,
+//! and the headers in it, several times.
 //! A byte of a target or header value travels as the code point of the same number, so that all 256 survive.
 
 use std::{borrow::Cow, fmt, marker::PhantomData};
@@ -9,15 +10,116 @@ use std::{borrow::Cow, fmt, marker::PhantomData};
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::{
-    Deserialize, Deserializer, Serialize, Serializer,
-    de::{Error, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
-    ser::SerializeSeq,
+    Deserialize, Deserializer,
+    de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
 };
 
-use super::{
-    head::HeaderSize,
-    limits::{MESSAGE_TEXT_BYTES, SERVICES},
-};
+use super::{head::HeaderSize, limits::SERVICES};
+
+/// Reads a JSON object into its fields, and nothing after it.
+pub(super) fn read(text: &str) -> Result<Fields<'_>, serde_json::Error> {
+    let mut fields = Fields::default();
+    let mut json = serde_json::Deserializer::from_str(text);
+    json.deserialize_map(FieldsVisitor(&mut fields))?;
+    json.end()?;
+    Ok(fields)
+}
+
+/// A field that not every frame has. The inner `None` is null, which says no more than nothing but, like any other
+/// value, comes only once.
+pub(super) type Field<T> = Option<Option<T>>;
+
+/// Every field of every frame.
+#[derive(Debug, Default)]
+pub(super) struct Fields<'a> {
+    pub(super) kind: Option<Str<'a>>,
+    pub(super) id: Field<u32>,
+    pub(super) service: Field<Str<'a>>,
+    pub(super) method: Field<Str<'a>>,
+    pub(super) target: Field<Str<'a>>,
+    pub(super) headers: Field<Headers>,
+    pub(super) end: Field<bool>,
+    pub(super) request_id: Field<Str<'a>>,
+    pub(super) deadline_ms: Field<u64>,
+    pub(super) upgrade: Field<bool>,
+    pub(super) status: Field<u16>,
+    pub(super) error: Field<Object<ErrorFields<'a>>>,
+    pub(super) bytes: Field<u32>,
+    pub(super) code: Field<Str<'a>>,
+    pub(super) message: Field<Str<'a>>,
+    pub(super) reason: Field<Str<'a>>,
+    pub(super) last_id: Field<u32>,
+    pub(super) retry_after_ms: Field<u64>,
+    pub(super) agent: Field<Str<'a>>,
+    pub(super) instance: Field<Str<'a>>,
+    pub(super) services: Field<Names<'a>>,
+    pub(super) version: Field<Str<'a>>,
+    pub(super) gateway: Field<Str<'a>>,
+    pub(super) window: Field<u32>,
+    pub(super) streams: Field<u32>,
+    pub(super) heartbeat_ms: Field<u64>,
+    pub(super) credential: Field<Str<'a>>,
+}
+
+struct FieldsVisitor<'f, 'a>(&'f mut Fields<'a>);
+
+impl<'de> Visitor<'de> for FieldsVisitor<'_, 'de> {
+    type Value = ();
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+    /// Takes the keys in any order, each known one once. Unknown ones are skipped without recursion, so that they cost
+    /// no more than the message is long.
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let Self(fields) = self;
+        while let Some(Str(key)) = map.next_key()? {
+            match &*key {
+                "type" => once("type", &mut fields.kind, &mut map),
+                "id" => once("id", &mut fields.id, &mut map),
+                "service" => once("service", &mut fields.service, &mut map),
+                "method" => once("method", &mut fields.method, &mut map),
+                "target" => once("target", &mut fields.target, &mut map),
+                "headers" => once("headers", &mut fields.headers, &mut map),
+                "end" => once("end", &mut fields.end, &mut map),
+                "request_id" => once("request_id", &mut fields.request_id, &mut map),
+                "deadline_ms" => once("deadline_ms", &mut fields.deadline_ms, &mut map),
+                "upgrade" => once("upgrade", &mut fields.upgrade, &mut map),
+                "status" => once("status", &mut fields.status, &mut map),
+                "error" => once("error", &mut fields.error, &mut map),
+                "bytes" => once("bytes", &mut fields.bytes, &mut map),
+                "code" => once("code", &mut fields.code, &mut map),
+                "message" => once("message", &mut fields.message, &mut map),
+                "reason" => once("reason", &mut fields.reason, &mut map),
+                "last_id" => once("last_id", &mut fields.last_id, &mut map),
+                "retry_after_ms" => once("retry_after_ms", &mut fields.retry_after_ms, &mut map),
+                "agent" => once("agent", &mut fields.agent, &mut map),
+                "instance" => once("instance", &mut fields.instance, &mut map),
+                "services" => once("services", &mut fields.services, &mut map),
+                "version" => once("version", &mut fields.version, &mut map),
+                "gateway" => once("gateway", &mut fields.gateway, &mut map),
+                "window" => once("window", &mut fields.window, &mut map),
+                "streams" => once("streams", &mut fields.streams, &mut map),
+                "heartbeat_ms" => once("heartbeat_ms", &mut fields.heartbeat_ms, &mut map),
+                "credential" => once("credential", &mut fields.credential, &mut map),
+                _ => map.next_value().map(|IgnoredAny| ()),
+            }?;
+        }
+        if fields.kind.is_none() { Err(A::Error::missing_field("type")) } else { Ok(()) }
+    }
+}
+
+/// Reads the value of a key that has not come before.
+fn once<'de, T: Deserialize<'de>, A: MapAccess<'de>>(
+    key: &'static str,
+    field: &mut Option<T>,
+    map: &mut A,
+) -> Result<(), A::Error> {
+    if field.is_some() {
+        return Err(A::Error::duplicate_field(key));
+    }
+    *field = Some(map.next_value()?);
+    Ok(())
+}
 
 /// A string that borrows from the message unless it holds an escape. (A plain `Cow` in a collection never borrows.)
 #[derive(Debug)]
@@ -39,45 +141,6 @@ impl<'de: 'a, 'a> Deserialize<'de> for Str<'a> {
             }
         }
         from.deserialize_str(StrVisitor)
-    }
-}
-
-/// Bytes as a string of code points below 256.
-pub(super) struct Latin1<'a>(pub(super) &'a [u8]);
-
-impl Serialize for Latin1<'_> {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        if self.0.is_ascii() {
-            to.serialize_str(std::str::from_utf8(self.0).expect("ASCII is UTF-8"))
-        } else {
-            to.serialize_str(&self.0.iter().map(|&b| char::from(b)).collect::<String>())
-        }
-    }
-}
-
-/// A text for people as it may travel: cut to [`MESSAGE_TEXT_BYTES`], and without control characters. Whoever wrote it
-/// may have quoted anything, and the peer would end the link over it.
-pub(super) struct Prose<'a>(pub(super) &'a str);
-
-impl Prose<'_> {
-    fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-impl Serialize for Prose<'_> {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let mut end = self.0.len().min(MESSAGE_TEXT_BYTES);
-        while !self.0.is_char_boundary(end) {
-            end -= 1;
-        }
-        let cut = &self.0[..end];
-        if cut.contains(char::is_control) {
-            // A control character takes one or two bytes: a space is never longer.
-            to.serialize_str(&cut.replace(char::is_control, " "))
-        } else {
-            to.serialize_str(cut)
-        }
     }
 }
 
@@ -113,43 +176,60 @@ impl<'de> Deserialize<'de> for Headers {
                 f.write_str("a list of [name, value] pairs")
             }
             fn visit_seq<A: SeqAccess<'de>>(self, mut pairs: A) -> Result<Self::Value, A::Error> {
-                let mut headers = HeaderMap::new();
-                // All values share one buffer: an allocation for each would cost more than the decoding.
-                let mut values = BytesMut::with_capacity(EXPECTED_BYTES);
-                let mut size = HeaderSize::default();
-                while let Some((name, value)) = pairs.next_element::<(Str<'de>, Str<'de>)>()? {
-                    if !extend_latin1(&mut values, &value.0) {
-                        return Err(A::Error::custom("a header value holds a code point above 255"));
-                    }
-                    if !size.add(name.0.len(), values.len()) {
-                        return Err(A::Error::custom("too many or too long headers"));
-                    }
-                    append(&mut headers, &name.0, values.split().freeze()).map_err(A::Error::custom)?;
-                }
-                Ok(Headers(headers))
+                let mut lines = Lines {
+                    headers: HeaderMap::new(),
+                    values: BytesMut::with_capacity(EXPECTED_BYTES),
+                    size: HeaderSize::default(),
+                };
+                while pairs.next_element_seed(&mut lines)?.is_some() {}
+                Ok(Headers(lines.headers))
             }
         }
         from.deserialize_seq(HeadersVisitor)
     }
 }
 
-fn append(headers: &mut HeaderMap, name: &str, value: Bytes) -> Result<(), &'static str> {
-    let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| "a header name is not a token")?;
-    let value = HeaderValue::from_maybe_shared(value).map_err(|_| "a header value holds a control byte")?;
-    headers.append(name, value);
-    Ok(())
+/// Header lines while they are read.
+struct Lines {
+    headers: HeaderMap,
+    /// All values share one buffer: an allocation for each would cost more than the decoding.
+    values: BytesMut,
+    size: HeaderSize,
 }
 
-/// Serialises headers as a list of pairs.
-pub(super) struct HeaderPairs<'a>(pub(super) &'a HeaderMap);
+/// One more `[name, value]` pair.
+impl<'de> DeserializeSeed<'de> for &mut Lines {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        from.deserialize_seq(self)
+    }
+}
 
-impl Serialize for HeaderPairs<'_> {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let mut pairs = to.serialize_seq(Some(self.0.len()))?;
-        for (name, value) in self.0 {
-            pairs.serialize_element(&(name.as_str(), Latin1(value.as_bytes())))?;
+impl<'de> Visitor<'de> for &mut Lines {
+    type Value = ();
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a tuple of size 2")
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut pair: A) -> Result<(), A::Error> {
+        let Str(name) = pair.next_element()?.ok_or_else(|| A::Error::invalid_length(0, &self))?;
+        let Str(value) = pair.next_element()?.ok_or_else(|| A::Error::invalid_length(1, &self))?;
+        self.append(&name, &value).map_err(A::Error::custom)
+    }
+}
+
+impl Lines {
+    fn append(&mut self, name: &str, value: &str) -> Result<(), &'static str> {
+        if !extend_latin1(&mut self.values, value) {
+            return Err("a header value holds a code point above 255");
         }
-        pairs.end()
+        if !self.size.add(name.len(), self.values.len()) {
+            return Err("too many or too long headers");
+        }
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| "a header name is not a token")?;
+        let value = HeaderValue::from_maybe_shared(self.values.split().freeze())
+            .map_err(|_| "a header value holds a control byte")?;
+        self.headers.append(name, value);
+        Ok(())
     }
 }
 
@@ -200,54 +280,6 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     }
 }
 
-/// Every field of every frame. Serde rejects a key that comes twice and skips those it does not know, without
-/// recursion, so that neither costs more than the message is long.
-#[derive(Debug, Deserialize)]
-pub(super) struct Fields<'a> {
-    #[serde(borrow, rename = "type")]
-    pub(super) kind: Str<'a>,
-    pub(super) id: Option<u32>,
-    #[serde(borrow)]
-    pub(super) service: Option<Str<'a>>,
-    #[serde(borrow)]
-    pub(super) method: Option<Str<'a>>,
-    #[serde(borrow)]
-    pub(super) target: Option<Str<'a>>,
-    pub(super) headers: Option<Headers>,
-    pub(super) end: Option<bool>,
-    #[serde(borrow)]
-    pub(super) request_id: Option<Str<'a>>,
-    pub(super) deadline_ms: Option<u64>,
-    pub(super) upgrade: Option<bool>,
-    pub(super) status: Option<u16>,
-    #[serde(borrow)]
-    pub(super) error: Option<Object<ErrorFields<'a>>>,
-    pub(super) bytes: Option<u32>,
-    #[serde(borrow)]
-    pub(super) code: Option<Str<'a>>,
-    #[serde(borrow)]
-    pub(super) message: Option<Str<'a>>,
-    #[serde(borrow)]
-    pub(super) reason: Option<Str<'a>>,
-    pub(super) last_id: Option<u32>,
-    pub(super) retry_after_ms: Option<u64>,
-    #[serde(borrow)]
-    pub(super) agent: Option<Str<'a>>,
-    #[serde(borrow)]
-    pub(super) instance: Option<Str<'a>>,
-    #[serde(borrow)]
-    pub(super) services: Option<Names<'a>>,
-    #[serde(borrow)]
-    pub(super) version: Option<Str<'a>>,
-    #[serde(borrow)]
-    pub(super) gateway: Option<Str<'a>>,
-    pub(super) window: Option<u32>,
-    pub(super) streams: Option<u32>,
-    pub(super) heartbeat_ms: Option<u64>,
-    #[serde(borrow)]
-    pub(super) credential: Option<Str<'a>>,
-}
-
 #[derive(Debug, Deserialize)]
 pub(super) struct ErrorFields<'a> {
     #[serde(borrow)]
@@ -255,98 +287,4 @@ pub(super) struct ErrorFields<'a> {
     #[serde(borrow)]
     pub(super) message: Str<'a>,
     pub(super) retry_safe: bool,
-}
-
-/// What is written: one shape a frame, so that the fields of each stand together.
-#[derive(Serialize)]
-#[serde(tag = "type", rename_all = "kebab-case")]
-pub(super) enum Written<'a> {
-    #[serde(rename = "hello")]
-    AgentHello {
-        agent: &'a str,
-        instance: &'a str,
-        services: Vec<&'a str>,
-        version: &'a str,
-        window: u32,
-        streams: u32,
-    },
-    #[serde(rename = "hello")]
-    GatewayHello {
-        gateway: &'a str,
-        window: u32,
-        streams: u32,
-        heartbeat_ms: u64,
-    },
-    Reject {
-        code: &'a str,
-        message: Prose<'a>,
-        retry_after_ms: u64,
-    },
-    Request {
-        id: u32,
-        service: &'a str,
-        method: &'a str,
-        target: Latin1<'a>,
-        headers: HeaderPairs<'a>,
-        #[serde(skip_serializing_if = "is_false")]
-        end: bool,
-        request_id: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        deadline_ms: Option<u64>,
-        #[serde(skip_serializing_if = "is_false")]
-        upgrade: bool,
-    },
-    Response {
-        id: u32,
-        status: u16,
-        headers: HeaderPairs<'a>,
-        #[serde(skip_serializing_if = "is_false")]
-        end: bool,
-    },
-    #[serde(rename = "response")]
-    Failure {
-        id: u32,
-        error: WrittenError<'a>,
-    },
-    Interim {
-        id: u32,
-        status: u16,
-        headers: HeaderPairs<'a>,
-    },
-    Trailers {
-        id: u32,
-        headers: HeaderPairs<'a>,
-    },
-    Window {
-        id: u32,
-        bytes: u32,
-    },
-    Reset {
-        id: u32,
-        code: &'a str,
-        #[serde(skip_serializing_if = "Prose::is_empty")]
-        message: Prose<'a>,
-    },
-    GoAway {
-        last_id: u32,
-        reason: Prose<'a>,
-    },
-    Services {
-        services: Vec<&'a str>,
-    },
-    Renew {
-        credential: &'a str,
-    },
-}
-
-#[derive(Serialize)]
-pub(super) struct WrittenError<'a> {
-    pub(super) code: &'a str,
-    pub(super) message: Prose<'a>,
-    pub(super) retry_safe: bool,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn is_false(flag: &bool) -> bool {
-    !flag
 }

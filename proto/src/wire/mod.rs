@@ -9,6 +9,7 @@ pub mod limits;
 mod names;
 #[cfg(test)]
 mod tests;
+mod writer;
 
 pub use codec::{Malformed, Packet, decode_data, decode_text, encode};
 pub use failure::{Failure, FailureCode};

@@ -17,22 +17,21 @@ use crate::hostile::{Act, Case, instead_of_a_greeting, of_either_side, perform, 
 struct Scene {
     honest: Sidecar,
     upstream: Upstream,
-    listener: TcpListener,
 }
 
 impl Scene {
     async fn new() -> Self {
         let honest = Sidecar::gateway(&bridge::gateway_yaml(""));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        Self { honest, upstream: Upstream::start().await, listener }
+        Self { honest, upstream: Upstream::start().await }
     }
 
-    /// An agent that dials the hostile gateway and the honest one.
-    fn agent(&self) -> Sidecar {
-        let hostile: SocketAddr = self.listener.local_addr().unwrap();
+    /// An agent that dials the hostile gateway, which listens there, and the honest one.
+    async fn agent(&self) -> (Sidecar, TcpListener) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let hostile: SocketAddr = listener.local_addr().unwrap();
         let yaml = bridge::agent_yaml(self.honest.address("tunnel"), self.upstream.address(), Setup::default());
         let yaml = yaml.replace("gateways: [", &format!("gateways: [ ws://{hostile},"));
-        Sidecar::agent(&yaml, "".as_ref())
+        (Sidecar::agent(&yaml, "".as_ref()), listener)
     }
 
     async fn nothing_has_happened(&self, after: &str) {
@@ -102,8 +101,8 @@ async fn is_left_with_a_code_and_a_reason() {
     let scene = Scene::new().await;
     let mut wrong = Vec::new();
     for (name, acts, expected) in of_either_side().into_iter().chain(of_a_gateway()) {
-        let _agent = scene.agent();
-        let mut peer = Peer::gateway(&scene.listener).await;
+        let (_agent, listener) = scene.agent().await;
+        let mut peer = Peer::gateway(&listener).await;
         perform(&mut peer, &acts, 1, false).await;
         let closing = peer.closing().await;
         if !closing.as_ref().is_some_and(|(code, reason)| *code == expected && !reason.is_empty()) {
@@ -125,8 +124,8 @@ async fn is_left_if_it_does_not_greet() {
     cases.push(("a heartbeat of nothing", with(r#""heartbeat_ms":300000"#, r#""heartbeat_ms":0"#)));
     cases.push(("a heartbeat for ever", with(r#""heartbeat_ms":300000"#, r#""heartbeat_ms":18446744073709551615"#)));
     for (name, acts) in cases {
-        let _agent = scene.agent();
-        let mut peer = Peer::accept(&scene.listener).await;
+        let (_agent, listener) = scene.agent().await;
+        let mut peer = Peer::accept(&listener).await;
         assert!(matches!(peer.next().await, Said::Frame(Frame::Hello(Hello::Agent(_)))));
         perform(&mut peer, &acts, 1, false).await;
         let closing = peer.closing().await;
@@ -138,8 +137,8 @@ async fn is_left_if_it_does_not_greet() {
 #[tokio::test]
 async fn cannot_fill_the_agents_memory() {
     let scene = Scene::new().await;
-    let _agent = scene.agent();
-    let mut peer = Peer::gateway(&scene.listener).await;
+    let (_agent, listener) = scene.agent().await;
+    let mut peer = Peer::gateway(&listener).await;
     // The upstream reads nothing, and the gateway sends far beyond its credit.
     let stalled = REQUEST.replace("PATCH", "POST").replace("/x", "/stall").replace("true", "false");
     let chunk = Act::Data(Some(1), 0, vec![b'x'; 65_536]);
@@ -152,8 +151,8 @@ async fn cannot_fill_the_agents_memory() {
 #[tokio::test]
 async fn gets_no_more_streams_than_the_agent_takes() {
     let scene = Scene::new().await;
-    let _agent = scene.agent();
-    let mut peer = Peer::gateway(&scene.listener).await;
+    let (_agent, listener) = scene.agent().await;
+    let mut peer = Peer::gateway(&listener).await;
     for id in 1..=1025 {
         let request = REQUEST.replace("PATCH", "GET").replace("/x", "/gate").replace("ID", &id.to_string());
         peer.text(request).await;

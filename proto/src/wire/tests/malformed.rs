@@ -83,6 +83,8 @@ fn a_key_that_comes_twice() {
             check(&twice, &format!("duplicate field `{key}`"));
         }
     }
+    check(r#"{"type":"window","id":1,"\u0069d":2,"bytes":1}"#, "duplicate field `id`");
+    check(r#"{"type":"window","id":null,"id":1,"bytes":1}"#, "duplicate field `id`");
     let error = r#"{"code":"a","code":"b","message":"","retry_safe":true}"#;
     check(&format!(r#"{{"type":"response","id":1,"error":{error}}}"#), "duplicate field `code`");
 }

@@ -79,6 +79,34 @@ fn a_header_value_holds_every_byte_that_http_allows() {
 }
 
 #[test]
+fn header_names_methods_and_ids_hold_every_byte_that_their_types_allow() {
+    for byte in 0..=u8::MAX {
+        let mut headers = HeaderMap::new();
+        if let Ok(name) = HeaderName::from_bytes(&[b'x', byte, b'x']) {
+            headers.append(name, HeaderValue::from_static(""));
+        }
+        let method = Method::from_bytes(&[b'X', byte, b'X']).unwrap_or(Method::GET);
+        let id = std::str::from_utf8(&[byte]).ok().and_then(RequestId::new);
+        let Frame::Request { mut head, .. } = request(Bytes::new(), headers) else { unreachable!() };
+        (head.method, head.request_id) = (method, id.unwrap_or(RequestId::new("r").unwrap()));
+        check(&Frame::Request { id: StreamId(1), head, end: false });
+    }
+}
+
+#[test]
+fn texts_hold_every_character() {
+    // Every code point below 0x300, in pieces that no cap cuts, and some beyond.
+    for piece in (0..0x300).filter_map(char::from_u32).chain(['\u{2028}', '\u{FFFF}', '\u{1F600}']) {
+        let text = format!("<{piece}>");
+        let packet = encode(&Frame::Renew(Credential(text.clone())));
+        assert_eq!(decode(&packet), Ok(Frame::Renew(Credential(text.clone()))));
+        let read = if piece.is_control() { "< >" } else { &*text };
+        let frame = Frame::GoAway { last_id: StreamId(1), reason: text.clone() };
+        assert!(matches!(decode(&encode(&frame)), Ok(Frame::GoAway { reason, .. }) if reason == read), "{text:?}");
+    }
+}
+
+#[test]
 fn a_byte_is_the_code_point_of_the_same_number() {
     let text = r#"{"type":"trailers","id":1,"headers":[["a","é\u00ff\t\"\\"]]}"#;
     let Ok(Frame::Trailers { headers, .. }) = decode_text(text) else { panic!("trailers") };
