@@ -22,7 +22,7 @@ use proto::{
     hop::remove_hop_by_hop,
     link::{Body, BodyError, Responder},
     session::Stopped,
-    wire::{Failure, FailureCode, RequestId, ResponseHead, limits},
+    wire::{Failure, FailureCode, RequestId, ResponseHead},
 };
 use tokio::net::TcpStream;
 
@@ -95,6 +95,11 @@ impl Upstream {
         responder: Responder,
     ) -> Replayed {
         let admitted = admitted.into_parts();
+        if admitted.content_length.is_some_and(|length| length > 0) && body.is_end_stream() {
+            // The upstream would wait for the rest, and take the next request on its connection for it.
+            let message = "the request has no body although its Content-Length declares one";
+            return fail(responder, Failure::new(FailureCode::BadRequest, message));
+        }
         if admitted.expects_continue {
             responder.inform(StatusCode::CONTINUE);
         }
@@ -102,11 +107,7 @@ impl Upstream {
         match self.exchange(request, &activity, &responder).await {
             Ok((response, conversation)) => self.pass_on(response, conversation, responder).await,
             Err(NoAnswer::Cancelled) => Replayed::Cancelled,
-            Err(NoAnswer::Failed(failure)) => {
-                let code = failure.code;
-                responder.fail(failure);
-                Replayed::Failed(code)
-            }
+            Err(NoAnswer::Failed(failure)) => fail(responder, failure),
         }
     }
 
@@ -194,11 +195,7 @@ impl Upstream {
         let (head, mut body) = response.into_parts();
         let head = match answer_head(head) {
             Ok(head) => head,
-            Err(failure) => {
-                let code = failure.code;
-                responder.fail(failure);
-                return Replayed::Failed(code);
-            }
+            Err(failure) => return fail(responder, failure),
         };
         let status = head.status;
         let bodiless = body.is_end_stream();
@@ -213,6 +210,12 @@ impl Upstream {
         }
         Replayed::Answered(status)
     }
+}
+
+fn fail(responder: Responder, failure: Failure) -> Replayed {
+    let code = failure.code;
+    responder.fail(failure);
+    Replayed::Failed(code)
 }
 
 /// The request as the upstream gets it: the judged bytes, and framing that fits the actual body.
@@ -250,11 +253,11 @@ fn answer_head(head: http::response::Parts) -> Result<ResponseHead, Failure> {
         headers.remove(header::CONTENT_LENGTH);
     }
     remove_hop_by_hop(&mut headers);
-    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-    if headers.len() > limits::HEADER_LINES || bytes > limits::HEADER_BYTES {
+    let head = ResponseHead { status: head.status, headers };
+    if head.oversize().is_some() {
         return wrong("the upstream's answer has too many or too long headers");
     }
-    Ok(ResponseHead { status: head.status, headers })
+    Ok(head)
 }
 
 fn too_late(limit: Duration) -> Failure {

@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderValue, header, request::Parts};
 use proto::{
     hop::remove_hop_by_hop,
-    wire::{Failure, FailureCode, RequestHead, RequestId, limits},
+    wire::{Failure, FailureCode, Oversize, RequestHead, RequestId},
 };
 
 use super::route::Routed;
@@ -19,17 +19,7 @@ pub(super) fn request(parts: Parts, routed: Routed, request_id: RequestId) -> Re
     headers.append(header::VIA, VIA);
     // It travels as a field of its own; the agent makes it a header again.
     headers.remove(X_REQUEST_ID);
-    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-    if headers.len() > limits::HEADER_LINES || bytes > limits::HEADER_BYTES {
-        return Err(Failure::new(FailureCode::HeadTooLarge, "the request's headers are too many or too long"));
-    }
-    if routed.target.len() > limits::TARGET_BYTES {
-        return Err(Failure::new(FailureCode::UriTooLong, "the request's target is too long"));
-    }
-    if parts.method.as_str().len() > limits::METHOD_BYTES {
-        return Err(Failure::new(FailureCode::BadRequest, "the request's method is too long"));
-    }
-    Ok(RequestHead {
+    let head = RequestHead {
         service: routed.service,
         method: parts.method,
         target: routed.target,
@@ -37,7 +27,15 @@ pub(super) fn request(parts: Parts, routed: Routed, request_id: RequestId) -> Re
         request_id,
         deadline: None,
         upgrade: false,
-    })
+    };
+    match head.oversize() {
+        None => Ok(head),
+        Some(Oversize::Headers) => {
+            Err(Failure::new(FailureCode::HeadTooLarge, "the request's headers are too many or too long"))
+        }
+        Some(Oversize::Target) => Err(Failure::new(FailureCode::UriTooLong, "the request's target is too long")),
+        Some(Oversize::Method) => Err(Failure::new(FailureCode::BadRequest, "the request's method is too long")),
+    }
 }
 
 /// Whether the client waits to be invited before it sends its body (RFC 9110 §10.1.1).
