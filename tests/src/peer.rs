@@ -134,8 +134,12 @@ impl Peer {
     /// # Panics
     /// If it says what is not a frame: a sidecar keeps to the protocol.
     pub async fn next(&mut self) -> Said {
+        within("a word from the sidecar", self.listen()).await
+    }
+
+    async fn listen(&mut self) -> Said {
         loop {
-            let decoded = match within("a word from the sidecar", self.0.next()).await {
+            let decoded = match self.0.next().await {
                 Some(Ok(Message::Text(text))) => decode_text(&text),
                 Some(Ok(Message::Binary(data))) => decode_data(data),
                 Some(Ok(Message::Close(Some(frame)))) => {
@@ -181,13 +185,16 @@ impl Peer {
     /// Whether the link is still there: it answers a ping.
     pub async fn lives(&mut self) -> bool {
         self.message(Message::Ping(Bytes::from_static(b"?"))).await;
-        loop {
-            match within("a pong", self.0.next()).await {
-                Some(Ok(Message::Pong(_))) => return true,
-                Some(Ok(Message::Close(_)) | Err(_)) | None => return false,
-                Some(Ok(_)) => {}
+        let pong = async {
+            loop {
+                match self.0.next().await {
+                    Some(Ok(Message::Pong(_))) => return true,
+                    Some(Ok(Message::Close(_)) | Err(_)) | None => return false,
+                    Some(Ok(_)) => {}
+                }
             }
-        }
+        };
+        within("a pong", pong).await
     }
 }
 

@@ -13,7 +13,7 @@ use std::{
 
 use futures_util::{Sink, SinkExt, StreamExt};
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite},
     time::Sleep,
 };
 use tokio_tungstenite::tungstenite::{
@@ -242,20 +242,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             LinkEnd::Drained | LinkEnd::Closed | LinkEnd::ClosedByPeer { .. } => (1001, String::new()),
             LinkEnd::Session(error) => (error.close_code(), error.to_string()),
         };
-        let handshake = async {
-            self.socket.send(Message::Close(Some(close_frame(code, &reason)))).await?;
-            while let Some(message) = self.socket.next().await {
-                message?;
-            }
-            Ok::<(), tungstenite::Error>(())
-        };
-        // The link is over either way: whether the peer heard it changes nothing.
-        let _ = tokio::time::timeout(CLOSE_TIMEOUT, handshake).await;
+        farewell(&mut self.socket, code, &reason).await;
     }
 }
 
+/// Says why, and reads until the peer has closed too: a socket that is closed with bytes unread resets the connection,
+/// and the peer may never see the reason.
+pub(super) async fn farewell<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut Socket<S>, code: u16, reason: &str) {
+    let handshake = async {
+        socket.send(Message::Close(Some(close_frame(code, reason)))).await?;
+        while let Some(Ok(_)) = socket.next().await {}
+        // After a message that it could not take the library reads no more, but the peer may still be sending.
+        let mut rest = [0; 4096];
+        while let Ok(1..) = socket.get_mut().read(&mut rest).await {}
+        Ok::<(), tungstenite::Error>(())
+    };
+    // It is over either way: whether the peer heard it changes nothing.
+    let _ = tokio::time::timeout(CLOSE_TIMEOUT, handshake).await;
+}
+
 /// A close frame, its reason cut to what RFC 6455 §5.5 allows.
-pub(super) fn close_frame(code: u16, reason: &str) -> CloseFrame {
+fn close_frame(code: u16, reason: &str) -> CloseFrame {
     let mut end = reason.len().min(123);
     while !reason.is_char_boundary(end) {
         end -= 1;

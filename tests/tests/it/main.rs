@@ -10,6 +10,7 @@ mod framing;
 mod hostile;
 mod hostile_agent;
 mod hostile_gateway;
+mod lies;
 mod lifecycle;
 mod streams;
 mod whitelist;
