@@ -1,7 +1,7 @@
 //! The agent: dials gateways, and serves what they ask if the whitelist admits it.
 //!
-//! [`dial`](mod@dial) keeps a link to every gateway; each request on a link is judged by the [`whitelist`] and, if
-//! admitted, replayed to its [`upstream`](mod@upstream). The agent takes no work from anywhere else.
+//! `dial` keeps a link to every gateway; each request on a link is judged by the [`whitelist`] and, if
+//! admitted, replayed to its `upstream`. The agent takes no work from anywhere else.
 
 pub mod config;
 mod dial;

@@ -41,3 +41,7 @@ pub(crate) const SWEEP: Duration = Duration::from_secs(15);
 
 /// How long a listener rests when it cannot accept: at once again would spin.
 pub(crate) const ACCEPT_REST: Duration = Duration::from_millis(100);
+
+/// Bytes read from an upstream at once, and thereby of the head of an answer: two chunks. More than a processor's cache
+/// holds would cost bulk.
+pub(crate) const UPSTREAM_BUFFER: usize = 128 * 1024;

@@ -1,7 +1,7 @@
 //! The gateway: accepts agents, and offers their services to applications as plain local HTTP.
 //!
-//! A request comes to a [`facade`], which finds the service it is for; the [`registry`] knows the links that serve
-//! it; [`accept`] is where those links come from.
+//! A request comes to a `facade`, which finds the service it is for; the `registry` knows the links that serve
+//! it; `accept` is where those links come from.
 
 mod accept;
 mod admin;

@@ -17,3 +17,7 @@ pub(crate) const REJECT_HOLD_OFF: Duration = Duration::from_secs(60);
 
 /// What `Retry-After` tells a client when a retry may soon succeed, in seconds.
 pub(crate) const RETRY_AFTER_SECONDS: u16 = 1;
+
+/// Bytes read from a client at once, and thereby of the head of a request: two chunks. More than a processor's cache
+/// holds would cost bulk.
+pub(crate) const CLIENT_BUFFER: usize = 128 * 1024;

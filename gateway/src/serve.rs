@@ -20,7 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, warn};
 
-use crate::limits::ACCEPT_REST;
+use crate::limits::{ACCEPT_REST, CLIENT_BUFFER};
 
 /// A bound listener with what it serves.
 #[derive(Debug)]
@@ -83,8 +83,10 @@ where
         let answered = answer(Arrival { request, peer, busy: Busy::new(&requests) });
         async { Ok::<_, Infallible>(answered.await) }
     });
-    let connection =
-        http1::Builder::new().max_buf_size(128 * 1024).serve_connection(TokioIo::new(stream), service).with_upgrades();
+    let connection = http1::Builder::new()
+        .max_buf_size(CLIENT_BUFFER)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
     let mut connection = pin!(connection);
     let served = tokio::select! {
         biased;

@@ -16,6 +16,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use super::upload::Upload;
+use crate::limits::UPSTREAM_BUFFER;
 
 /// A connection and the right to send on it.
 pub(super) struct Conversation {
@@ -23,8 +24,6 @@ pub(super) struct Conversation {
     /// `None` once it has ended. Boxed: a conversation moves between the pool and its users.
     connection: Option<Pin<Box<Driven>>>,
 }
-
-const READ_BUFFER: usize = 128 * 1024;
 
 type Driven = Connection<TokioIo<TcpStream>, Upload>;
 
@@ -41,7 +40,7 @@ pub(super) type Answer = Pin<Box<dyn Future<Output = Result<Response<Incoming>, 
 impl Conversation {
     pub(super) async fn new(stream: TcpStream) -> Result<Self, hyper::Error> {
         let (sender, connection) =
-            http1::Builder::new().max_buf_size(READ_BUFFER).handshake(TokioIo::new(stream)).await?;
+            http1::Builder::new().max_buf_size(UPSTREAM_BUFFER).handshake(TokioIo::new(stream)).await?;
         Ok(Self { sender, connection: Some(Box::pin(connection)) })
     }
 

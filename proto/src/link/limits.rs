@@ -9,11 +9,13 @@ pub(super) const MESSAGES_PER_ROUND: usize = 256;
 /// links get their turn.
 pub(super) const BYTES_PER_ROUND: usize = 128 * 1024;
 
-/// The WebSocket library writes to the socket of its own accord once this much is buffered.
+/// The WebSocket library writes to the socket of its own accord once this much is buffered: many small messages, or one
+/// chunk. What the socket does not take at once is moved to the front of the buffer, so that a larger one costs bulk.
 pub(super) const WRITE_BUFFER: usize = 32 * 1024;
 
-/// The read buffer of a link. The library clears as much before each read, so that larger ones cost small messages.
-pub(super) const READ_BUFFER: usize = 64 * 1024;
+/// The read buffer of a link. The library clears as much before each read, and an idle link keeps it: larger ones cost
+/// small messages and many links, and move bulk no faster.
+pub(super) const READ_BUFFER: usize = 32 * 1024;
 
 /// How long a closing handshake may take once nothing else is left to do.
 pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
