@@ -31,7 +31,7 @@ use self::{
     facade::Facade,
     limits::{HANDSHAKE, IDLE_CONNECTION},
     registry::Registry,
-    serve::{Arrival, Server},
+    serve::{Arrival, Server, Serving},
 };
 pub use config::Config;
 
@@ -83,11 +83,20 @@ impl Gateway {
     /// Runs until `shutdown`, then drains: no new requests, what is in flight finishes within the grace period, and
     /// the links close last.
     pub async fn run(self, shutdown: CancellationToken) {
+        let grace = self.config.drain_grace;
+        let running = self.start(&shutdown);
+        shutdown.cancelled().await;
+        info!(grace_s = grace.as_secs(), "draining");
+        if tokio::time::timeout(grace, running.drain()).await.is_err() {
+            warn!("the grace period is over: closing what is still in flight");
+            running.registry.entries().iter().for_each(|entry| entry.connection.close());
+        }
+    }
+
+    fn start(self, shutdown: &CancellationToken) -> Running {
         let Self { config, tunnel, facades, admin, health } = self;
-        let registry = Arc::new(Registry::new());
-        let links = TaskTracker::new();
-        let stops: Vec<CancellationToken> = facades.iter().map(|server| server.stop.clone()).collect();
-        let requests: Vec<TaskTracker> = facades.iter().map(|server| server.connections.clone()).collect();
+        let running = Running::default();
+        let registry = &running.registry;
         let facade = |settings: &config::Facade| Facade::new(settings.clone(), registry.clone(), config.requests);
         let states: Vec<Arc<Facade>> = config.facades.iter().map(|settings| Arc::new(facade(settings))).collect();
         let status = Arc::new(Status {
@@ -98,34 +107,38 @@ impl Gateway {
             draining: shutdown.clone(),
         });
         for (server, state) in facades.into_iter().zip(states) {
-            tokio::spawn(server.run(|stream| stream.set_nodelay(true), move |arrival| state.clone().answer(arrival)));
+            let answer = move |arrival| state.clone().answer(arrival);
+            tokio::spawn(server.run(no_delay, answer, running.requests.clone()));
         }
         for (server, router) in [(admin, admin::admin(status.clone())), (health, admin::health(status))] {
             if let Some(server) = server {
                 tokio::spawn(run_router(server, router));
             }
         }
-        let state = Arc::new(Tunnel::new(&config, registry.clone(), tunnel.stop.clone(), links.clone()));
-        let stop_tunnel = tunnel.stop.clone();
-        tokio::spawn(tunnel.run(tune, move |arrival| std::future::ready(state.answer(arrival))));
+        let tunnel_state = Tunnel::new(&config, registry.clone(), running.arrivals.stop.clone(), running.links.clone());
+        let tunnel_state = Arc::new(tunnel_state);
+        let answer = move |arrival| std::future::ready(tunnel_state.answer(arrival));
+        tokio::spawn(tunnel.run(proto::link::tune, answer, running.arrivals.clone()));
+        running
+    }
+}
 
-        shutdown.cancelled().await;
-        info!(grace_s = config.drain_grace.as_secs(), "draining");
-        let drained = tokio::time::timeout(config.drain_grace, async {
-            stops.iter().for_each(CancellationToken::cancel);
-            for tracker in &requests {
-                tracker.close();
-                tracker.wait().await;
-            }
-            stop_tunnel.cancel();
-            registry.entries().iter().for_each(|entry| entry.connection.drain("the gateway shuts down"));
-            links.close();
-            links.wait().await;
-        });
-        if drained.await.is_err() {
-            warn!("the grace period is over: closing what is still in flight");
-            registry.entries().iter().for_each(|entry| entry.connection.close());
-        }
+/// What has to come to an end, in this order.
+#[derive(Default)]
+struct Running {
+    registry: Arc<Registry>,
+    requests: Serving,
+    arrivals: Serving,
+    links: TaskTracker,
+}
+
+impl Running {
+    async fn drain(&self) {
+        self.requests.finish().await;
+        self.arrivals.stop.cancel();
+        self.registry.entries().iter().for_each(|entry| entry.connection.drain("the gateway shuts down"));
+        self.links.close();
+        self.links.wait().await;
     }
 }
 
@@ -134,11 +147,12 @@ async fn run_router(server: Server, router: axum::Router) {
         let mut router = router.clone();
         async move { router.call(arrival.request).await.unwrap_or_else(|never| match never {}) }
     };
-    server.run(|stream| stream.set_nodelay(true), answer).await;
+    // It answers to the very end: a drain can be watched.
+    server.run(no_delay, answer, Serving::default()).await;
 }
 
-fn tune(stream: &TcpStream) -> io::Result<()> {
-    proto::link::tune(stream)
+fn no_delay(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)
 }
 
 async fn bind(what: &'static str, address: SocketAddr, idle: Duration) -> Result<Server, BindError> {

@@ -11,7 +11,7 @@ use proto::{link::Connection, session::OpenError, wire::ServiceName};
 use tokio::sync::watch;
 
 /// Every live link of the gateway.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Registry {
     state: Mutex<State>,
     /// Counts changes; whoever waits for an agent watches it.
@@ -47,10 +47,6 @@ pub(crate) enum Unavailable {
 }
 
 impl Registry {
-    pub(crate) fn new() -> Self {
-        Self { state: Mutex::default(), changes: watch::Sender::new(0) }
-    }
-
     /// Adds a link. It stays until the returned guard is dropped.
     pub(crate) fn add(&self, entry: Entry) -> Registered<'_> {
         let mut state = self.lock();

@@ -29,10 +29,23 @@ pub(crate) struct Server {
     /// A connection on which no request begins for this long, and none is in flight, is closed: idle ones and those
     /// that send their head a byte at a time alike.
     pub(crate) idle: Duration,
+}
+
+/// The life of one listener, or of several that end together.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Serving {
     /// No new connections, and none kept alive, from then on.
     pub(crate) stop: CancellationToken,
-    /// Every connection is a task of this tracker.
-    pub(crate) connections: TaskTracker,
+    connections: TaskTracker,
+}
+
+impl Serving {
+    /// Takes nothing new, and returns when every connection has finished.
+    pub(crate) async fn finish(&self) {
+        self.stop.cancel();
+        self.connections.close();
+        self.connections.wait().await;
+    }
 }
 
 /// A request, and what its handler has to know and to hold.
@@ -46,21 +59,20 @@ pub(crate) struct Arrival {
 
 impl Server {
     pub(crate) async fn bind(address: SocketAddr, idle: Duration) -> io::Result<Self> {
-        let listener = TcpListener::bind(address).await?;
-        Ok(Self { listener, idle, stop: CancellationToken::new(), connections: TaskTracker::new() })
+        Ok(Self { listener: TcpListener::bind(address).await?, idle })
     }
 
     /// Serves `answer` until stopped. `tune` sets each connection's socket options.
-    pub(crate) async fn run<A, F>(self, tune: fn(&TcpStream) -> io::Result<()>, answer: A)
+    pub(crate) async fn run<A, F>(self, tune: fn(&TcpStream) -> io::Result<()>, answer: A, serving: Serving)
     where
         A: Fn(Arrival) -> F + Clone + Send + 'static,
         F: Future<Output = Response<Body>> + Send + 'static,
     {
-        while let Some(accepted) = self.stop.run_until_cancelled(self.listener.accept()).await {
+        while let Some(accepted) = serving.stop.run_until_cancelled(self.listener.accept()).await {
             match accepted.and_then(|(stream, peer)| tune(&stream).map(|()| (stream, peer))) {
                 Ok((stream, peer)) => {
-                    let connection = serve_connection(stream, peer, answer.clone(), self.idle, self.stop.clone());
-                    self.connections.spawn(connection);
+                    let connection = serve_connection(stream, peer, answer.clone(), self.idle, serving.stop.clone());
+                    serving.connections.spawn(connection);
                 }
                 Err(error) if is_exhaustion(&error) => {
                     warn!(%error, "out of resources, resting before the next accept");
