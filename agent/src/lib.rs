@@ -110,6 +110,8 @@ impl Agent {
         if tokio::time::timeout(config.drain_grace, tasks.wait()).await.is_err() {
             warn!("the grace period is over: closing what is still in flight");
             links.up().iter().for_each(|link| link.connection.close());
+            // Whoever has not listened by then learns it from the lost connection.
+            let _ = tokio::time::timeout(limits::LAST_WORDS, tasks.wait()).await;
         }
     }
 }

@@ -17,12 +17,15 @@ pub(crate) const REDIAL: Duration = Duration::from_millis(500);
 /// … up to this …
 pub(crate) const LONGEST_REDIAL: Duration = Duration::from_secs(30);
 
-/// … or, while the gateway's host answers that nobody listens, to this: such a dial costs both sides one packet, and a
-/// gateway that restarts has its agents back within a second or two.
-pub(crate) const LONGEST_REDIAL_REFUSED: Duration = Duration::from_millis(1500);
+/// … or, while the gateway is only away (nobody listens at its address, its ingress answers 502, 503 or 504, or there
+/// was a link that did not last), to this: a gateway that restarts has its agents back within a second or two.
+pub(crate) const LONGEST_REDIAL_AWAY: Duration = Duration::from_millis(1500);
 
 /// What an agent waits after a gateway said no (401, 403, or a reject that names no time).
 pub(crate) const HOLD_OFF: Duration = Duration::from_secs(60);
+
+/// The shortest hold-off, whatever a gateway says: a refusal that names no time at all must not make a loop.
+pub(crate) const SHORTEST_HOLD_OFF: Duration = Duration::from_secs(1);
 
 /// The longest hold-off that a gateway can impose.
 pub(crate) const LONGEST_HOLD_OFF: Duration = Duration::from_secs(3600);
@@ -45,3 +48,14 @@ pub(crate) const ACCEPT_REST: Duration = Duration::from_millis(100);
 /// Bytes read from an upstream at once, and thereby of the head of an answer: two chunks. More than a processor's cache
 /// holds would cost bulk.
 pub(crate) const UPSTREAM_BUFFER: usize = 128 * 1024;
+
+/// How long closing links may take to say so, once a drain has run out of time.
+pub(crate) const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// A gateway's name is resolved again at most so soon after a link or dial has failed.
+pub(crate) const RERESOLVE_AFTER_TROUBLE: Duration = Duration::from_millis(250);
+
+/// Bytes read of the body of a refused upgrade, and characters shown of it: its first words say enough.
+pub(crate) const REFUSAL_BYTES: usize = 16 * 1024;
+/// See [`REFUSAL_BYTES`].
+pub(crate) const REFUSAL_SHOWN: usize = 200;

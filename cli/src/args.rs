@@ -10,7 +10,7 @@ use settings::Invalid;
 /// The agent runs beside the firewalled server and dials out to the gateway. The gateway runs beside the client and
 /// offers the server's API on a local HTTP address.
 #[derive(Debug, Parser)]
-#[command(name = "reachback", version, arg_required_else_help = true, disable_help_subcommand = true)]
+#[command(name = "reachback", version, arg_required_else_help = true)]
 #[command(after_help = "Try it: reachback demo")]
 pub(crate) struct Args {
     #[command(flatten)]

@@ -33,7 +33,7 @@ pub(crate) fn start(args: &LogArgs, default: &str) -> Result<(), Exit> {
     let builder = tracing_subscriber::fmt().with_writer(io::stderr).with_env_filter(filter);
     match args.log_format {
         LogFormat::Text => builder.with_target(false).with_ansi(coloured()).init(),
-        LogFormat::Json => builder.json().flatten_event(true).init(),
+        LogFormat::Json => builder.json().flatten_event(true).with_span_list(false).init(),
     }
     Ok(())
 }

@@ -21,7 +21,7 @@ use tracing::{Instrument, info, info_span, warn};
 use crate::{
     auth::{Credentials, Identity},
     config::Config,
-    limits::{HANDSHAKE, REJECT_HOLD_OFF, RETRY_AFTER_SECONDS},
+    limits::{HANDSHAKE, LINKS_PER_AGENT, REJECT_HOLD_OFF, RETRY_AFTER_SECONDS},
     registry::{Entry, Registry},
     serve::Arrival,
 };
@@ -135,6 +135,10 @@ impl Tunnel {
             warn!(%service, "rejected an agent that claims a service it may not serve");
             return pending.reject(not_permitted(&service)).await;
         }
+        if self.registry.links_of(&agent) >= LINKS_PER_AGENT {
+            warn!("rejected a link of an agent that has too many");
+            return pending.reject(too_many_links()).await;
+        }
         self.run_link(pending, agent, &identity, peer).await;
     }
 
@@ -149,6 +153,10 @@ impl Tunnel {
         let since = Instant::now();
         let entry = Entry { agent, instance, version, address, since, services, connection: connection.clone() };
         let registered = self.registry.add(entry);
+        if self.stop.is_cancelled() {
+            // It said hello while the others were told.
+            connection.drain("the gateway shuts down");
+        }
         let end = link.run(|notice| match notice {
             Notice::Services(services) => match identity.first_not_permitted(&services) {
                 None => {
@@ -182,6 +190,14 @@ fn not_permitted(service: &ServiceName) -> Reject {
     Reject {
         code: "service_not_permitted".to_owned(),
         message: format!("the credential does not permit the service {service}; add it to the gateway's agents list"),
+        retry_after: REJECT_HOLD_OFF,
+    }
+}
+
+fn too_many_links() -> Reject {
+    Reject {
+        code: "too_many_links".to_owned(),
+        message: format!("the agent has {LINKS_PER_AGENT} links to this gateway already"),
         retry_after: REJECT_HOLD_OFF,
     }
 }

@@ -6,6 +6,7 @@
 mod accept;
 mod admin;
 mod auth;
+mod client;
 pub mod config;
 mod facade;
 mod failure;
@@ -29,7 +30,7 @@ use self::{
     accept::Tunnel,
     admin::Status,
     facade::Facade,
-    limits::{HANDSHAKE, IDLE_CONNECTION},
+    limits::{HANDSHAKE, IDLE_CONNECTION, LAST_WORDS},
     registry::Registry,
     serve::{Arrival, Server, Serving},
 };
@@ -90,6 +91,8 @@ impl Gateway {
         if tokio::time::timeout(grace, running.drain()).await.is_err() {
             warn!("the grace period is over: closing what is still in flight");
             running.registry.entries().iter().for_each(|entry| entry.connection.close());
+            // Whoever has not listened by then learns it from the lost connection.
+            let _ = tokio::time::timeout(LAST_WORDS, running.links.wait()).await;
         }
     }
 
@@ -97,8 +100,12 @@ impl Gateway {
         let Self { config, tunnel, facades, admin, health } = self;
         let running = Running::default();
         let registry = &running.registry;
-        let facade = |settings: &config::Facade| Facade::new(settings.clone(), registry.clone(), config.requests);
-        let states: Vec<Arc<Facade>> = config.facades.iter().map(|settings| Arc::new(facade(settings))).collect();
+        let facade = |(settings, server): (&config::Facade, &Server)| {
+            let mut settings = settings.clone();
+            settings.listen = server.listener.local_addr().unwrap_or(settings.listen);
+            Arc::new(Facade::new(settings, registry.clone(), config.requests))
+        };
+        let states: Vec<Arc<Facade>> = config.facades.iter().zip(&facades).map(facade).collect();
         let status = Arc::new(Status {
             name: config.name.clone(),
             started: Instant::now(),

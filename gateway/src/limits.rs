@@ -21,3 +21,15 @@ pub(crate) const RETRY_AFTER_SECONDS: u16 = 1;
 /// Bytes read from a client at once, and thereby of the head of a request: two chunks. More than a processor's cache
 /// holds would cost bulk.
 pub(crate) const CLIENT_BUFFER: usize = 128 * 1024;
+
+/// Connections of one listener at once; more wait in the kernel's queue. Each costs a task and a few kilobytes.
+pub(crate) const CONNECTIONS: usize = 8192;
+
+/// How long a connection may show no sign of life while its listener drains.
+pub(crate) const DRAIN_IDLE: Duration = Duration::from_secs(2);
+
+/// Links of one agent at once: lanes and restarts together. Each has memory of its own.
+pub(crate) const LINKS_PER_AGENT: usize = 64;
+
+/// How long closing links may take to say so, once a drain has run out of time.
+pub(crate) const LAST_WORDS: Duration = Duration::from_secs(1);

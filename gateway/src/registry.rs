@@ -101,6 +101,11 @@ impl Registry {
         tokio::time::timeout(wait, comes).await.unwrap_or(Err(Unavailable::NoAgent))
     }
 
+    /// How many links an agent has.
+    pub(crate) fn links_of(&self, agent: &str) -> usize {
+        self.lock().links.values().filter(|entry| entry.agent == agent).count()
+    }
+
     /// A copy of every entry, in order of age.
     pub(crate) fn entries(&self) -> Vec<Entry> {
         let mut entries: Vec<Entry> = self.lock().links.values().cloned().collect();

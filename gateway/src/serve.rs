@@ -1,26 +1,22 @@
 //! One HTTP listener: accepts until told to stop, then lets its connections finish.
 
-use std::{
-    convert::Infallible,
-    io,
-    net::SocketAddr,
-    pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{convert::Infallible, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use axum::body::Body;
 use http::{Request, Response};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, warn};
 
-use crate::limits::{ACCEPT_REST, CLIENT_BUFFER};
+use crate::{
+    client::{Activity, Busy, Client},
+    limits::{ACCEPT_REST, CLIENT_BUFFER, CONNECTIONS, DRAIN_IDLE},
+};
 
 /// A bound listener with what it serves.
 #[derive(Debug)]
@@ -68,19 +64,33 @@ impl Server {
         A: Fn(Arrival) -> F + Clone + Send + 'static,
         F: Future<Output = Response<Body>> + Send + 'static,
     {
-        while let Some(accepted) = serving.stop.run_until_cancelled(self.listener.accept()).await {
+        let mut exhausted = false;
+        let places = Arc::new(Semaphore::new(CONNECTIONS));
+        while let Some((place, accepted)) = serving.stop.run_until_cancelled(self.accept(&places)).await {
             match accepted.and_then(|(stream, peer)| tune(&stream).map(|()| (stream, peer))) {
                 Ok((stream, peer)) => {
+                    exhausted = false;
                     let connection = serve_connection(stream, peer, answer.clone(), self.idle, serving.stop.clone());
-                    serving.connections.spawn(connection);
+                    serving.connections.spawn(async move {
+                        connection.await;
+                        drop(place);
+                    });
                 }
                 Err(error) if is_exhaustion(&error) => {
-                    warn!(%error, "out of resources, resting before the next accept");
+                    if !std::mem::replace(&mut exhausted, true) {
+                        warn!(%error, "out of resources: connections are accepted as others end");
+                    }
                     tokio::time::sleep(ACCEPT_REST).await;
                 }
                 Err(error) => debug!(%error, "a connection was gone before it was accepted"),
             }
         }
+    }
+
+    /// The next connection, once there is room for it: more wait in the listener's queue.
+    async fn accept(&self, places: &Arc<Semaphore>) -> (OwnedSemaphorePermit, io::Result<(TcpStream, SocketAddr)>) {
+        let place = places.clone().acquire_owned().await.expect("the semaphore is never closed");
+        (place, self.listener.accept().await)
     }
 }
 
@@ -89,67 +99,45 @@ where
     A: Fn(Arrival) -> F + Send + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
-    let requests = Arc::new(Requests::default());
-    let watched = requests.clone();
+    let activity = Arc::new(Activity::default());
+    let requests = activity.clone();
+    let client = TokioIo::new(Client::new(stream, activity.clone()));
     let service = service_fn(move |request| {
         let answered = answer(Arrival { request, peer, busy: Busy::new(&requests) });
         async { Ok::<_, Infallible>(answered.await) }
     });
-    let connection = http1::Builder::new()
-        .max_buf_size(CLIENT_BUFFER)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
+    let connection =
+        http1::Builder::new().max_buf_size(CLIENT_BUFFER).serve_connection(client, service).with_upgrades();
     let mut connection = pin!(connection);
     let served = tokio::select! {
         biased;
         served = &mut connection => served,
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            tokio::select! {
+                served = connection => served,
+                // A client that has sent half a head must not hold the drain up.
+                () = self::idle(&activity, DRAIN_IDLE) => return,
+            }
         }
-        () = watched.idle(idle) => return debug!(%peer, "closing an idle connection"),
+        () = self::idle(&activity, idle) => return debug!(%peer, "closing an idle connection"),
     };
     if let Err(error) = served {
         debug!(%peer, %error, "a client's connection ended early");
     }
 }
 
-/// The requests of one connection. One timer watches it, instead of one for each request.
-#[derive(Debug, Default)]
-struct Requests {
-    begun: AtomicU64,
-    ended: AtomicU64,
-}
-
-impl Requests {
-    /// Returns when no request has begun for a whole period and none is in flight.
-    async fn idle(&self, period: Duration) {
-        let mut seen = u64::MAX;
-        loop {
-            let begun = self.begun.load(Ordering::Relaxed);
-            if begun == seen && begun == self.ended.load(Ordering::Relaxed) {
-                return;
-            }
-            seen = begun;
-            tokio::time::sleep(period).await;
+/// Returns when for a whole period no request was in flight, none began, and the client took no byte. One timer a
+/// connection, instead of one for each request.
+async fn idle(activity: &Activity, period: Duration) {
+    let mut before = None;
+    loop {
+        let (quiet, mark) = activity.look();
+        if quiet && before == Some(mark) {
+            return;
         }
-    }
-}
-
-/// A request in flight.
-#[derive(Debug)]
-pub(crate) struct Busy(Arc<Requests>);
-
-impl Busy {
-    fn new(requests: &Arc<Requests>) -> Self {
-        requests.begun.fetch_add(1, Ordering::Relaxed);
-        Self(requests.clone())
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        self.0.ended.fetch_add(1, Ordering::Relaxed);
+        before = Some(mark);
+        tokio::time::sleep(period).await;
     }
 }
 
@@ -165,15 +153,15 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn idle_means_no_request_for_a_period_and_none_in_flight() {
-        let requests = Arc::new(Requests::default());
-        let watched = requests.clone();
+        let activity = Arc::new(Activity::default());
+        let watched = activity.clone();
         let started = tokio::time::Instant::now();
         let idle = tokio::spawn(async move {
-            watched.idle(IDLE_CONNECTION).await;
+            idle(&watched, IDLE_CONNECTION).await;
             started.elapsed()
         });
         tokio::time::sleep(IDLE_CONNECTION / 2).await;
-        let busy = Busy::new(&requests);
+        let busy = Busy::new(&activity);
         tokio::time::sleep(IDLE_CONNECTION * 10).await;
         assert!(!idle.is_finished(), "a request in flight keeps the connection");
         drop(busy);

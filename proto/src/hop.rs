@@ -40,6 +40,14 @@ fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
         .collect()
 }
 
+/// Whether the body's only transfer coding, if it has one, is chunked: no other is undone here, and none may be lost
+/// (RFC 9112 §6.1).
+#[must_use]
+pub fn is_plainly_framed(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    codings.all(|coding| coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"))
+}
+
 /// A `Content-Length` that is not one number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the Content-Length is not one number")]

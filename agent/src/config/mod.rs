@@ -18,7 +18,7 @@ pub use url::{GatewayUrl, Upstream};
 use crate::whitelist::{self, Host, Rule, Whitelist};
 
 /// Where gateways offer the tunnel unless their URL says otherwise.
-pub const PATH: &str = "/reachback/v1";
+pub const PATH: &str = proto::link::upgrade::DEFAULT_PATH;
 
 /// How long a drain may take: five seconds less than Kubernetes gives a pod by default.
 pub const DRAIN_GRACE: Duration = Duration::from_secs(25);
@@ -47,7 +47,7 @@ pub struct Config {
     pub ca: Option<Vec<CertificateDer<'static>>>,
     /// Where `/status` and everything else about the agent can be read; loopback.
     pub admin: Option<SocketAddr>,
-    /// Where probes and metrics can be read, and nothing else; may be any address.
+    /// Where probes can be read, and nothing else; may be any address.
     pub health: Option<SocketAddr>,
     /// What the agent offers, in the order of the file; at least one, none twice.
     pub services: Vec<Service>,

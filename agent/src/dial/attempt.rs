@@ -23,7 +23,10 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 
 use super::backoff::Outcome;
-use crate::{config::GatewayUrl, limits::DIAL};
+use crate::{
+    config::GatewayUrl,
+    limits::{DIAL, REFUSAL_BYTES, REFUSAL_SHOWN},
+};
 
 /// What a dial needs besides an address.
 #[derive(Clone)]
@@ -59,11 +62,15 @@ impl DialError {
     /// What it means for the next dial.
     pub(super) fn outcome(&self) -> Outcome {
         match self {
-            Self::Connect(error) if error.kind() == io::ErrorKind::ConnectionRefused => Outcome::NobodyListens,
+            Self::Connect(error) if error.kind() == io::ErrorKind::ConnectionRefused => Outcome::Away,
             Self::Refused { status: StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, retry_after, .. } => {
                 Outcome::Rejected(*retry_after)
             }
             Self::Refused { retry_after: Some(after), .. } => Outcome::Rejected(Some(*after)),
+            Self::Refused {
+                status: StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT,
+                ..
+            } => Outcome::Away,
             Self::Greeting(GreetingError::Rejected(reject)) => Outcome::Rejected(Some(reject.retry_after)),
             _ => Outcome::Failed,
         }
@@ -142,12 +149,11 @@ fn check(headers: &HeaderMap, key: &str) -> Result<(), DialError> {
 
 /// The first words of the refusal, for the log; a refusal may come from any proxy on the way.
 async fn refused(response: Response<Incoming>) -> DialError {
-    const DETAIL: usize = 200;
     let status = response.status();
     let seconds = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
     let retry_after = seconds.map(Duration::from_secs);
-    let body = Limited::new(response.into_body(), 16 * 1024).collect().await;
+    let body = Limited::new(response.into_body(), REFUSAL_BYTES).collect().await;
     let text = body.map(|body| String::from_utf8_lossy(&body.to_bytes()).into_owned()).unwrap_or_default();
-    let detail = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(DETAIL).collect::<String>();
+    let detail = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(REFUSAL_SHOWN).collect::<String>();
     DialError::Refused { status, detail: detail.trim().to_owned(), retry_after }
 }

@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
-use crate::limits::{FIRST_REDIAL, HOLD_OFF, LONGEST_HOLD_OFF, LONGEST_REDIAL, LONGEST_REDIAL_REFUSED, REDIAL};
+use crate::limits::{
+    FIRST_REDIAL, HOLD_OFF, LONGEST_HOLD_OFF, LONGEST_REDIAL, LONGEST_REDIAL_AWAY, REDIAL, SHORTEST_HOLD_OFF,
+};
 
 /// How a dial, or the link it made, ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// There was a link, and it lived long enough to count.
     Lasted,
-    /// The gateway's host said that nobody listens.
-    NobodyListens,
+    /// The gateway is away and probably back soon: nobody listens, its ingress says so, or the link was short.
+    Away,
     /// The gateway said no, and perhaps when to ask again.
     Rejected(Option<Duration>),
     /// Anything else.
@@ -33,10 +35,10 @@ impl Backoff {
             }
             Outcome::Rejected(after) => {
                 // A tenth more at most, so that those rejected together do not come back together.
-                let after = after.unwrap_or(HOLD_OFF).min(LONGEST_HOLD_OFF);
+                let after = after.unwrap_or(HOLD_OFF).clamp(SHORTEST_HOLD_OFF, LONGEST_HOLD_OFF);
                 return after + jitter(after / 10, random);
             }
-            Outcome::NobodyListens => LONGEST_REDIAL_REFUSED,
+            Outcome::Away => LONGEST_REDIAL_AWAY,
             Outcome::Failed => LONGEST_REDIAL,
         };
         let doubled = REDIAL.saturating_mul(1 << self.failures.min(16));
@@ -64,12 +66,13 @@ mod tests {
 
     #[test]
     fn ceilings() {
-        use Outcome::{Failed, Lasted, NobodyListens, Rejected};
+        use Outcome::{Away, Failed, Lasted, Rejected};
         check(&[Failed; 9], &[500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000]);
-        check(&[NobodyListens; 4], &[500, 1000, 1500, 1500]);
+        check(&[Away; 4], &[500, 1000, 1500, 1500]);
         check(&[Failed, Failed, Lasted, Failed], &[500, 1000, 250, 500]);
         check(&[Rejected(Some(Duration::from_secs(5))), Rejected(None)], &[5500, 66_000]);
         check(&[Rejected(Some(Duration::MAX))], &[3_960_000]);
+        check(&[Rejected(Some(Duration::ZERO))], &[1100]);
         check(&[Failed, Rejected(None), Failed], &[500, 66_000, 1000]);
     }
 

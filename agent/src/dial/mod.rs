@@ -20,7 +20,11 @@ use proto::{
     session,
     wire::AgentHello,
 };
-use tokio::{sync::Notify, time::timeout};
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinHandle,
+    time::timeout,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument, debug, info, info_span, warn};
 
@@ -30,7 +34,7 @@ use self::{
 };
 use crate::{
     config::{Config, GatewayUrl},
-    limits::{ADDRESSES, DIAL, LASTED},
+    limits::{ADDRESSES, DIAL, LASTED, RERESOLVE_AFTER_TROUBLE},
     links::{Links, Up},
     serve::Server,
 };
@@ -80,7 +84,7 @@ impl Dialling {
     async fn keep_gateway(self, dialer: Dialer) {
         let dialer = Arc::new(dialer);
         let trouble = Arc::new(Notify::new());
-        let mut keepers: HashMap<SocketAddr, CancellationToken> = HashMap::new();
+        let mut keepers: HashMap<SocketAddr, Keeper> = HashMap::new();
         let mut backoff = Backoff::default();
         while !self.stop.is_cancelled() {
             let wait = match resolve(&dialer.url).await {
@@ -91,42 +95,40 @@ impl Dialling {
                 }
                 Err(error) => {
                     warn!(gateway = %dialer.url, error, "cannot resolve the gateway's name");
-                    backoff.next(Outcome::Failed, random()).max(Duration::from_millis(100))
+                    backoff.next(Outcome::Failed, random()).max(RERESOLVE_AFTER_TROUBLE)
                 }
             };
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
-                // A link or a dial failed: perhaps the name has moved. Not more often than the shortest redial.
-                () = async { trouble.notified().await; tokio::time::sleep(Duration::from_millis(250)).await } => {}
+                // A link or a dial failed: perhaps the name has moved.
+                () = async { trouble.notified().await; tokio::time::sleep(RERESOLVE_AFTER_TROUBLE).await } => {}
                 () = self.stop.cancelled() => {}
             }
         }
-        keepers.values().for_each(CancellationToken::cancel);
     }
 
-    /// Starts a task for each new address, and tells those of vanished ones not to dial again.
+    /// Starts a task for each new address. Those of addresses that have vanished keep the link they have and dial no
+    /// more, unless the address comes back: names that rotate make no more links than they have addresses.
     fn adjust(
         &self,
         dialer: &Arc<Dialer>,
         trouble: &Arc<Notify>,
-        keepers: &mut HashMap<SocketAddr, CancellationToken>,
+        keepers: &mut HashMap<SocketAddr, Keeper>,
         addresses: &[SocketAddr],
     ) {
-        keepers.retain(|address, stop| {
-            let stays = addresses.contains(address);
-            if !stays {
+        keepers.retain(|_, keeper| !keeper.task.is_finished());
+        for (address, keeper) in &*keepers {
+            let wanted = addresses.contains(address);
+            if keeper.wanted.send_replace(wanted) && !wanted {
                 info!(gateway = %dialer.url, %address, "the gateway's name resolves to this address no more");
-                stop.cancel();
             }
-            stays
-        });
+        }
         for address in addresses {
             keepers.entry(*address).or_insert_with(|| {
-                let stop = self.stop.child_token();
+                let (wanted, is_wanted) = watch::channel(true);
                 let span = info_span!("link", gateway = %dialer.url, %address);
-                let keeper = self.clone().keep_address(dialer.clone(), *address, trouble.clone(), stop.clone());
-                self.tasks.spawn(keeper.instrument(span));
-                stop
+                let task = self.clone().keep_address(dialer.clone(), *address, trouble.clone(), is_wanted);
+                Keeper { wanted, task: self.tasks.spawn(task.instrument(span)) }
             });
         }
     }
@@ -137,41 +139,56 @@ impl Dialling {
         dialer: Arc<Dialer>,
         address: SocketAddr,
         trouble: Arc<Notify>,
-        stop: CancellationToken,
+        mut wanted: watch::Receiver<bool>,
     ) {
         let mut backoff = Backoff::default();
-        while !stop.is_cancelled() {
-            let Some(dialled) = stop.run_until_cancelled(dialer.dial(address)).await else { return };
-            let outcome = match dialled {
+        loop {
+            let dialled = tokio::select! {
+                dialled = dialer.dial(address) => dialled,
+                () = self.is_over(&mut wanted) => return,
+            };
+            let (outcome, why) = match dialled {
                 Ok((link, gateway)) => {
                     info!(name = gateway.gateway, "link up");
                     let started = Instant::now();
                     let end = self.run_link(link, &dialer.url, address).await;
                     info!(%end, lasted_s = started.elapsed().as_secs(), "link down");
-                    self.links.failed(&dialer.url, address, &end.to_string());
-                    if started.elapsed() >= LASTED { Outcome::Lasted } else { Outcome::Failed }
+                    (if started.elapsed() >= LASTED { Outcome::Lasted } else { Outcome::Away }, end.to_string())
                 }
-                Err(error) => {
-                    warn!(%error, "dial failed");
-                    self.links.failed(&dialer.url, address, &error.to_string());
-                    error.outcome()
-                }
+                Err(error) => (error.outcome(), error.to_string()),
             };
             trouble.notify_one();
             let wait = backoff.next(outcome, random());
-            debug!(wait_ms = wait.as_millis(), "waiting before the next dial");
-            // Whether time passed or the end came, the loop's condition decides.
-            let _ = timeout(wait, stop.cancelled()).await;
+            self.links.failed(&dialer.url, address, &why);
+            if outcome == Outcome::Lasted {
+                debug!(wait_ms = wait.as_millis(), "dialling again");
+            } else {
+                warn!(why, wait_ms = wait.as_millis(), "no link: dialling again after a wait");
+            }
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = self.is_over(&mut wanted) => return,
+            }
+        }
+    }
+
+    /// Returns once this address is not to be dialled any more.
+    async fn is_over(&self, wanted: &mut watch::Receiver<bool>) {
+        tokio::select! {
+            // An error says that nobody is left to want it.
+            _ = wanted.wait_for(|wanted| !wanted) => {}
+            () = self.stop.cancelled() => {}
         }
     }
 
     async fn run_link(&self, link: GatewayLink, url: &GatewayUrl, address: SocketAddr) -> LinkEnd {
         let connection = link.connection();
+        let up = Up { gateway: url.to_string(), address, since: Instant::now(), connection: connection.clone() };
+        let _registered = self.links.add(url, up);
         if self.stop.is_cancelled() {
+            // It came up while the others were told.
             connection.drain("the agent shuts down");
         }
-        let up = Up { gateway: url.to_string(), address, since: Instant::now(), connection };
-        let _registered = self.links.add(url, up);
         let server = &self.server;
         link.run(|notice| match notice {
             Notice::Request(incoming) => {
@@ -182,6 +199,12 @@ impl Dialling {
         })
         .await
     }
+}
+
+/// The task of one address.
+struct Keeper {
+    wanted: watch::Sender<bool>,
+    task: JoinHandle<()>,
 }
 
 /// Every address of a gateway, at most [`ADDRESSES`].

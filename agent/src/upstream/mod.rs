@@ -9,8 +9,9 @@ mod upload;
 
 use std::{
     fmt,
-    future::poll_fn,
+    future::{Future, poll_fn},
     io,
+    pin::pin,
     task::{Poll, ready},
     time::Duration,
 };
@@ -19,7 +20,7 @@ use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use proto::{
-    hop::remove_hop_by_hop,
+    hop::{is_plainly_framed, remove_hop_by_hop},
     link::{Body, BodyError, Responder},
     session::Stopped,
     wire::{Failure, FailureCode, RequestId, ResponseHead},
@@ -124,7 +125,7 @@ impl Upstream {
             let mut conversation = match pooled {
                 Some(conversation) => conversation,
                 // Boxed, because it is seldom needed and would make every request's task larger.
-                None => Box::pin(self.connect()).await.map_err(NoAnswer::Failed)?,
+                None => Box::pin(self.connect_while_wanted(responder)).await?,
             };
             let answer = conversation.send(request);
             match self.wait(&mut conversation, answer, activity, responder).await? {
@@ -134,6 +135,20 @@ impl Upstream {
                 Err(SendError { error, .. }) => return Err(no_answer(&error)),
             }
         }
+    }
+
+    async fn connect_while_wanted(&self, responder: &Responder) -> Result<Conversation, NoAnswer> {
+        let mut connect = pin!(self.connect());
+        poll_fn(|cx| {
+            if let Poll::Ready(connected) = connect.as_mut().poll(cx) {
+                return Poll::Ready(connected.map_err(NoAnswer::Failed));
+            }
+            responder.poll_stopped(cx).map(|stopped| match stopped {
+                Stopped::Unwanted(_) => Err(NoAnswer::Cancelled),
+                Stopped::Overdue => Err(NoAnswer::Failed(too_late(self.settings.response_timeout))),
+            })
+        })
+        .await
     }
 
     async fn connect(&self) -> Result<Conversation, Failure> {
@@ -174,12 +189,14 @@ impl Upstream {
             }
             match ready!(stopped) {
                 Stopped::Unwanted(_) => Poll::Ready(Err(NoAnswer::Cancelled)),
-                // The request was still being sent: the upstream's time begins anew.
-                Stopped::Overdue if activity.take() => {
-                    responder.set_deadline(limit);
-                    responder.poll_stopped(cx).map(|_| Err(NoAnswer::Cancelled))
-                }
-                Stopped::Overdue => Poll::Ready(Err(NoAnswer::Failed(too_late(limit)))),
+                Stopped::Overdue => match activity.quiet_for().map(|quiet| limit.saturating_sub(quiet)) {
+                    // The request was being sent until lately: the upstream's time began then.
+                    Some(rest) if !rest.is_zero() => {
+                        responder.set_deadline(rest);
+                        responder.poll_stopped(cx).map(|_| Err(NoAnswer::Cancelled))
+                    }
+                    _ => Poll::Ready(Err(NoAnswer::Failed(too_late(limit)))),
+                },
             }
         })
         .await
@@ -248,6 +265,9 @@ fn answer_head(head: http::response::Parts) -> Result<ResponseHead, Failure> {
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         return wrong("the upstream switched protocols although nobody asked for it");
     }
+    if !is_plainly_framed(&headers) {
+        return wrong("the upstream's answer has a transfer coding other than chunked");
+    }
     if headers.contains_key(header::TRANSFER_ENCODING) {
         // The chunks say where the body ends; a length beside them is void (RFC 9112 §6.3).
         headers.remove(header::CONTENT_LENGTH);
@@ -277,7 +297,7 @@ fn no_answer(error: &hyper::Error) -> NoAnswer {
         None if error.is_parse_too_large() => {
             Failure::new(FailureCode::UpstreamProtocol, "the upstream's answer has too many or too long headers")
         }
-        None if error.is_incomplete_message() || error.is_canceled() => {
+        None if !error.is_parse() => {
             Failure::new(FailureCode::UpstreamProtocol, "the upstream closed the connection without an answer")
         }
         None => Failure::new(FailureCode::UpstreamProtocol, format!("the upstream's answer is not HTTP: {error}")),

@@ -2,11 +2,9 @@
 
 use std::{
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -19,21 +17,27 @@ pub(super) struct Upload {
     moved: Activity,
 }
 
-/// Whether something moved since the last look.
-#[derive(Clone, Default)]
-pub(super) struct Activity(Option<Arc<AtomicBool>>);
+/// When a piece of the body last moved; nothing for a request without one.
+#[derive(Clone)]
+pub(super) struct Activity(Option<Arc<Mutex<Instant>>>);
 
 impl Upload {
     pub(super) fn new(body: Body) -> (Self, Activity) {
-        let moved = if body.is_end_stream() { Activity(None) } else { Activity(Some(Arc::default())) };
+        let moved = Activity((!body.is_end_stream()).then(|| Arc::new(Mutex::new(Instant::now()))));
         (Self { body, moved: moved.clone() }, moved)
     }
 }
 
 impl Activity {
-    /// Whether something moved since the last call.
-    pub(super) fn take(&self) -> bool {
-        self.0.as_ref().is_some_and(|moved| moved.swap(false, Ordering::Relaxed))
+    /// How long nothing has moved; `None` if there is nothing to move.
+    pub(super) fn quiet_for(&self) -> Option<Duration> {
+        self.0.as_ref().map(|moved| moved.lock().unwrap_or_else(PoisonError::into_inner).elapsed())
+    }
+
+    fn note(&self) {
+        if let Some(moved) = &self.0 {
+            *moved.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        }
     }
 }
 
@@ -43,8 +47,8 @@ impl http_body::Body for Upload {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let frame = Pin::new(&mut self.body).poll_frame(cx);
-        if let (Poll::Ready(_), Some(moved)) = (&frame, &self.moved.0) {
-            moved.store(true, Ordering::Relaxed);
+        if frame.is_ready() {
+            self.moved.note();
         }
         frame
     }

@@ -15,7 +15,7 @@ pub use raw::KEYS_OF_ITS_OWN;
 use settings::{Invalid, Limits, Source, Token};
 
 /// Where the tunnel is offered, by default and on both sides.
-pub const PATH: &str = "/reachback/v1";
+pub const PATH: &str = proto::link::upgrade::DEFAULT_PATH;
 
 /// How long a request waits for an agent: longer than an agent takes to redial, shorter than clients' patience.
 pub const WAIT_FOR_AGENT: Duration = Duration::from_secs(5);
@@ -44,7 +44,7 @@ pub struct Config {
     pub facades: Vec<Facade>,
     /// Where `/status` and everything else about the gateway can be read; loopback.
     pub admin: Option<SocketAddr>,
-    /// Where probes and metrics can be read, and nothing else; may be any address.
+    /// Where probes can be read, and nothing else; may be any address.
     pub health: Option<SocketAddr>,
     /// Who may connect.
     pub agents: Agents,

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Response, StatusCode};
+use http::{HeaderMap, Method, Response, StatusCode, Version};
 use http_body::{Body as _, Frame, SizeHint};
 use proto::{
     hop::{content_length, remove_hop_by_hop},
@@ -22,7 +22,7 @@ use crate::failure::{Asked, REACHBACK_ERROR, X_REQUEST_ID, request_id_value};
 pub(super) fn response(
     head: ResponseHead,
     body: Body,
-    method: &Method,
+    version: Version,
     asked: &Asked,
     slot: Slot,
 ) -> Result<Response<axum::body::Body>, Failure> {
@@ -33,7 +33,7 @@ pub(super) fn response(
     remove_hop_by_hop(&mut headers);
     headers.remove(REACHBACK_ERROR);
     headers.insert(X_REQUEST_ID, request_id_value(&asked.id));
-    let body = if has_no_body(method, status) {
+    let body = if has_no_body(&asked.method, status) {
         if !body.is_end_stream() {
             return Err(wrong("the answer has a body where HTTP allows none"));
         }
@@ -43,7 +43,9 @@ pub(super) fn response(
         if body.is_end_stream() && length.is_some_and(|length| length > 0) {
             return Err(wrong("the answer is shorter than its Content-Length"));
         }
-        axum::body::Body::new(Download { body: body.with_length(length), _slot: slot })
+        // To an HTTP/1.0 client the end of the connection is the end of such a body.
+        let ends_with_connection = length.is_none() && version < Version::HTTP_11;
+        axum::body::Body::new(Download { body: body.with_length(length), slot, ends_with_connection })
     };
     let mut response = Response::new(body);
     *response.status_mut() = status;
@@ -67,7 +69,8 @@ fn has_no_body(method: &Method, status: StatusCode) -> bool {
 /// An answer's body, which holds the request's place among those in flight to its end.
 struct Download {
     body: Body,
-    _slot: Slot,
+    slot: Slot,
+    ends_with_connection: bool,
 }
 
 impl http_body::Body for Download {
@@ -75,7 +78,11 @@ impl http_body::Body for Download {
     type Error = BodyError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        if self.ends_with_connection && matches!(frame, Poll::Ready(Some(Err(_)))) {
+            self.slot.busy.cut();
+        }
+        frame
     }
 
     fn is_end_stream(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderValue, header, request::Parts};
 use proto::{
-    hop::remove_hop_by_hop,
+    hop::{is_plainly_framed, remove_hop_by_hop},
     wire::{Failure, FailureCode, Oversize, RequestHead, RequestId},
 };
 
@@ -15,7 +15,11 @@ const VIA: HeaderValue = HeaderValue::from_static("1.1 reachback");
 /// Builds the head that travels.
 pub(super) fn request(parts: Parts, routed: Routed, request_id: RequestId) -> Result<RequestHead, Failure> {
     let mut headers = parts.headers;
+    if !is_plainly_framed(&headers) {
+        return Err(Failure::new(FailureCode::BadRequest, "the only transfer coding there is is chunked"));
+    }
     remove_hop_by_hop(&mut headers);
+    refuse_loop(&headers)?;
     headers.append(header::VIA, VIA);
     // It travels as a field of its own; the agent makes it a header again.
     headers.remove(X_REQUEST_ID);
@@ -40,9 +44,19 @@ pub(super) fn request(parts: Parts, routed: Routed, request_id: RequestId) -> Re
 
 /// Whether the client waits to be invited before it sends its body (RFC 9110 §10.1.1).
 pub(super) fn expects_continue(headers: &HeaderMap) -> Result<bool, Failure> {
-    match headers.get(header::EXPECT) {
-        None => Ok(false),
-        Some(value) if value.as_bytes().eq_ignore_ascii_case(b"100-continue") => Ok(true),
-        Some(_) => Err(Failure::new(FailureCode::BadRequest, "the only expectation there is is 100-continue")),
+    let is_continue = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+    if !headers.get_all(header::EXPECT).iter().all(is_continue) {
+        return Err(Failure::new(FailureCode::BadRequest, "the only expectation there is is 100-continue"));
     }
+    Ok(headers.contains_key(header::EXPECT))
+}
+
+/// A request that has come through here twice will come again (RFC 9110 §7.6.3).
+fn refuse_loop(headers: &HeaderMap) -> Result<(), Failure> {
+    let lines = headers.get_all(header::VIA).iter();
+    let members = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    if members.filter(|member| member.trim_ascii() == VIA.as_bytes()).count() < 2 {
+        return Ok(());
+    }
+    Err(Failure::new(FailureCode::BadRequest, "the request goes round in a loop: it has been here twice (Via)"))
 }

@@ -23,16 +23,17 @@ use hyper::body::Incoming;
 use proto::{
     link::Answered,
     session::{OpenError, StreamError},
-    wire::{Failure, FailureCode, RequestHead, ResetCode},
+    wire::{Failure, FailureCode, RequestHead},
 };
 use tracing::{debug, warn};
 
-use self::upload::upload;
+use self::upload::{Uploaded, upload};
 use crate::{
+    client::Busy,
     config,
     failure::{self, Asked, Failed},
     registry::{Registry, Unavailable},
-    serve::{Arrival, Busy},
+    serve::Arrival,
 };
 
 /// One facade listener's state.
@@ -89,12 +90,12 @@ impl Facade {
         let slot = Slot::take(&self.in_flight, self.most, busy)?;
         let (parts, body) = request.into_parts();
         let routed = route::route(&self.settings.routing, &parts)?;
-        let held_back = head::expects_continue(&parts.headers)?;
-        let method = parts.method.clone();
+        let version = parts.version;
         let head = head::request(parts, routed, asked.id.clone())?;
+        let held_back = head::expects_continue(&head.headers)?;
         let answered = self.exchange(head, body, held_back).await?;
         match answered {
-            Answered::Response(head, body) => Ok(answer::response(head, body, &method, asked, slot)?),
+            Answered::Response(head, body) => Ok(answer::response(head, body, version, asked, slot)?),
             Answered::Failure(failure) => Err(Failed::at_agent(failure)),
         }
     }
@@ -106,24 +107,30 @@ impl Facade {
             self.registry.choose_within(&head.service, wait).await.map_err(|why| unavailable(why, &head))?;
         let bodiless = http_body::Body::is_end_stream(&body);
         let (writer, response) = connection.open(head, bodiless).map_err(not_opened)?;
-        let mut response = pin!(response);
         if bodiless {
             drop(writer);
             return response.await.map_err(|error| lost(&error));
         }
+        // Declared before the response and thereby dropped after it: a client that goes cancels its call.
         let mut upload = Box::pin(upload(body, writer, held_back));
-        let mut uploading = true;
+        let mut response = pin!(response);
+        let mut uploaded = None;
         let answered = poll_fn(|cx| {
-            uploading = uploading && upload.as_mut().poll(cx).is_pending();
-            match response.as_mut().poll(cx) {
-                Poll::Ready(answered) => Poll::Ready(answered),
-                Poll::Pending => Poll::Pending,
+            if uploaded.is_none()
+                && let Poll::Ready(ended) = upload.as_mut().poll(cx)
+            {
+                uploaded = Some(ended);
             }
+            response.as_mut().poll(cx)
         });
         let answered = answered.await;
-        if uploading {
+        match uploaded {
+            Some(Uploaded::CutShort) if answered.is_err() => {
+                return Err(Failure::new(FailureCode::BadRequest, "the request's body was cut short"));
+            }
+            Some(_) => {}
             // The answer begins while the body still comes: neither waits for the other.
-            tokio::spawn(upload);
+            None => drop(tokio::spawn(upload)),
         }
         answered.map_err(|error| lost(&error))
     }
@@ -133,7 +140,7 @@ impl Facade {
 #[derive(Debug)]
 struct Slot {
     in_flight: Arc<AtomicU32>,
-    _busy: Busy,
+    busy: Busy,
 }
 
 impl Slot {
@@ -144,7 +151,7 @@ impl Slot {
                 format!("this facade has {most} requests in flight, as many as limits.requests_per_facade allows");
             return Err(Failure::retry_safe(FailureCode::Overloaded, message));
         }
-        Ok(Self { in_flight: in_flight.clone(), _busy: busy })
+        Ok(Self { in_flight: in_flight.clone(), busy })
     }
 }
 
@@ -184,9 +191,6 @@ fn lost(error: &StreamError) -> Failure {
             FailureCode::LinkLost,
             "the link was lost after the request was sent; it may have been processed",
         ),
-        StreamError::Reset { code: ResetCode::Aborted, .. } => {
-            Failure::new(FailureCode::BadRequest, "the request's body was cut short")
-        }
         StreamError::Reset { .. } => Failure::new(FailureCode::Internal, format!("the agent gave up: {error}")),
     }
 }

@@ -9,28 +9,49 @@ use proto::{link::BodyWriter, wire::ResetCode};
 
 /// Sends a body as credit allows. It ends early, and quietly, when the agent wants no more of it; a body that the
 /// client cut short abandons the stream. `held_back`: the client waits to be invited, so nothing is read before.
-pub(super) async fn upload(mut body: Incoming, mut writer: BodyWriter, held_back: bool) {
+pub(super) async fn upload(mut body: Incoming, mut writer: BodyWriter, held_back: bool) -> Uploaded {
     if held_back && writer.invited().await.is_err() {
-        return;
+        return Uploaded::Unwanted;
     }
     loop {
         match next(&mut body, &writer).await {
             Next::Frame(frame) => match frame.into_data() {
                 Ok(chunk) => {
                     if writer.write(chunk).await.is_err() {
-                        return;
+                        return Uploaded::Unwanted;
                     }
                     if body.is_end_stream() {
-                        return writer.finish(None);
+                        writer.finish(None);
+                        return Uploaded::Whole;
                     }
                 }
-                Err(frame) => return writer.finish(frame.into_trailers().ok()),
+                Err(frame) => {
+                    writer.finish(frame.into_trailers().ok());
+                    return Uploaded::Whole;
+                }
             },
-            Next::End => return writer.finish(None),
-            Next::CutShort => return writer.reset(ResetCode::Aborted, "the client cut its body short"),
-            Next::Unwanted => return,
+            Next::End => {
+                writer.finish(None);
+                return Uploaded::Whole;
+            }
+            Next::CutShort => {
+                writer.reset(ResetCode::Aborted, "the client cut its body short");
+                return Uploaded::CutShort;
+            }
+            Next::Unwanted => return Uploaded::Unwanted,
         }
     }
+}
+
+/// How an upload ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Uploaded {
+    /// All of it was sent.
+    Whole,
+    /// The client sent less than it had said.
+    CutShort,
+    /// The agent wanted no more of it.
+    Unwanted,
 }
 
 enum Next {

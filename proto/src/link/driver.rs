@@ -102,6 +102,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
 
     fn poll_round(&mut self, cx: &mut Context<'_>, on_notice: &mut impl FnMut(Notice)) -> Poll<LinkEnd> {
         let now = Instant::now();
+        // Nobody needs to wake a driver that is running.
+        self.shared.with(|inner| inner.driver = None);
         let read = self.read(now, cx);
         self.hand_on(on_notice);
         let more_to_read = match read {
@@ -146,7 +148,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
                 Ok(())
             }
             Message::Close(frame) => Err(match frame {
-                Some(frame) => LinkEnd::ClosedByPeer { code: frame.code.into(), reason: frame.reason.to_string() },
+                // It goes into logs: no line of its own making.
+                Some(frame) => LinkEnd::ClosedByPeer {
+                    code: frame.code.into(),
+                    reason: frame.reason.replace(char::is_control, " "),
+                },
                 None => LinkEnd::ClosedByPeer { code: 1005, reason: String::new() },
             }),
             Message::Frame(_) => unreachable!("raw frames are never read"),
@@ -224,10 +230,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             if inner.close {
                 return Poll::Ready(LinkEnd::Closed);
             }
-            if inner.session.is_drained() {
+            // Drained is what has reached the socket, not only what has left the session.
+            if inner.session.is_drained() && !blocked {
                 return Poll::Ready(LinkEnd::Drained);
             }
-            if inner.session.has_packets() && !blocked {
+            // Whoever came up since this round's writing found no driver to wake.
+            let nearer = inner.session.poll_timeout() < self.timer.deadline().into_std();
+            if nearer || inner.session.has_packets() && !blocked {
                 cx.waker().wake_by_ref();
             }
             inner.driver = Some(cx.waker().clone());
@@ -246,12 +255,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     }
 }
 
+impl<S> Drop for Link<S> {
+    /// Whoever waits on a stream is told, even if the link was not run to its end.
+    fn drop(&mut self) {
+        self.shared.with(|inner| inner.session.handle_lost());
+    }
+}
+
 /// Says why, and reads until the peer has closed too: a socket that is closed with bytes unread resets the connection,
 /// and the peer may never see the reason.
 pub(super) async fn farewell<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut Socket<S>, code: u16, reason: &str) {
     let handshake = async {
-        socket.send(Message::Close(Some(close_frame(code, reason)))).await?;
-        while let Some(Ok(_)) = socket.next().await {}
+        // Refused if the peer has closed first; then its own frame's answer is what waits to be flushed.
+        let _ = socket.send(Message::Close(Some(close_frame(code, reason)))).await;
+        socket.flush().await?;
+        while let Some(Ok(message)) = socket.next().await {
+            if message.is_close() {
+                // Both have said it: neither waits for the other to go first.
+                return Ok(());
+            }
+        }
         // After a message that it could not take the library reads no more, but the peer may still be sending.
         let mut rest = [0; 4096];
         while let Ok(1..) = socket.get_mut().read(&mut rest).await {}

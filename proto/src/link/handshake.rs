@@ -128,7 +128,11 @@ async fn send<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut Socket<S>, frame: 
 async fn receive<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut Socket<S>) -> Result<Frame, GreetingError> {
     let text = match socket.next().await {
         Some(Ok(Message::Text(text))) => text,
-        Some(Ok(Message::Close(Some(frame)))) => return Err(GreetingError::Lost(format!("closed ({frame})"))),
+        Some(Ok(Message::Close(Some(frame)))) => {
+            // It goes into logs: no line of its own making.
+            let reason = frame.reason.replace(char::is_control, " ");
+            return Err(GreetingError::Lost(format!("closed ({}: {reason})", u16::from(frame.code))));
+        }
         Some(Ok(Message::Close(None))) | None => return Err(GreetingError::Lost("closed".to_owned())),
         Some(Ok(_)) => return Err(violation(socket, "a greeting is a text message").await),
         Some(Err(error @ (Error::Protocol(_) | Error::Capacity(_) | Error::Utf8(_)))) => {

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     session::Stopped,
-    wire::{Failure, RequestHead, ResetCode, ResponseHead, StreamId},
+    wire::{Failure, RequestHead, ResponseHead, StreamId},
 };
 
 /// A request that came over the link, not yet judged.
@@ -57,11 +57,6 @@ impl Responder {
     /// Answers with a failure.
     pub fn fail(self, failure: Failure) {
         self.writer.shared.with(|inner| inner.session.fail(self.writer.id, failure));
-    }
-
-    /// Gives the request up without an answer.
-    pub fn reset(self, code: ResetCode, message: &str) {
-        self.writer.reset(code, message);
     }
 
     /// Sets when [`Responder::poll_stopped`] is to say that the answer is overdue, give or take a quarter of a second.

@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Mutex, MutexGuard},
+    sync::{Mutex, MutexGuard, PoisonError},
     task::Waker,
 };
 
@@ -62,7 +62,8 @@ impl Shared {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().expect("a call into the session does not panic on input")
+        // A panic in one call must not take every other one with it, nor become an abort when handles are dropped.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

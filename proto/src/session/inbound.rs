@@ -149,6 +149,10 @@ impl Session {
             return Err(SessionError::violation("a stream was answered twice"));
         }
         stream.head = Head::Waiting(answer);
+        if !stream.invited && std::mem::take(&mut stream.send.watching) {
+            self.events.push_back(Event::Writable(id));
+        }
+        let Some(stream) = self.streams.get_mut(&id) else { return Ok(()) };
         if end {
             stream.recv.end(None);
         }

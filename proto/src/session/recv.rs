@@ -88,7 +88,8 @@ impl RecvHalf {
     #[must_use]
     pub(super) fn receive(&mut self, chunk: Bytes, end: bool, now: Instant) -> bool {
         let cost = charge(chunk.len());
-        if cost > self.lent {
+        // What was lent but not yet announced is not the peer's to spend.
+        if cost > self.lent - self.owed {
             return false;
         }
         self.lent -= cost;

@@ -77,6 +77,10 @@ impl Session {
         if let Some(error) = stream.send.error() {
             return Err(error);
         }
+        if !stream.invited && !matches!(stream.head, Head::Asked) {
+            // The final answer came instead.
+            return Err(StreamError::Reset { code: ResetCode::Complete, message: String::new() });
+        }
         stream.send.watching = !stream.invited;
         Ok(stream.invited)
     }

@@ -42,7 +42,7 @@ pub enum Frame {
         /// Whether the answer has no body and no trailers.
         end: bool,
     },
-    /// A failure that the agent answers with in place of the upstream. It ends the stream.
+    /// A failure that the agent answers with in place of the upstream. It ends the agent's half.
     Failure {
         /// The stream it answers.
         id: StreamId,

@@ -80,8 +80,8 @@ fn agent(tunnel: std::net::SocketAddr, token: &str, service: &str, folder: &Scra
 
 /// How long it means to wait after the first dial, in milliseconds.
 async fn wait_after_the_first_dial(agent: &Process) -> u64 {
-    let line = agent.line(&["waiting before the next dial"]).await;
-    let dials = agent.log().iter().filter(|line| line.contains("dial failed")).count();
+    let line = agent.line(&["no link: dialling again"]).await;
+    let dials = agent.log().iter().filter(|line| line.contains("no link: dialling again")).count();
     assert_eq!(dials, 1);
     field(&line, "wait_ms").expect("the log says how long")
 }
@@ -97,7 +97,7 @@ async fn a_refused_agent_holds_off() {
         (TOKEN, "acme", "service_not_permitted"),
     ] {
         let agent = agent(tunnel, token, service, &folder);
-        agent.line(&["dial failed", why]).await;
+        agent.line(&["no link: dialling again", why]).await;
         let wait = wait_after_the_first_dial(&agent).await;
         assert!((60_000..=66_000).contains(&wait), "{why}: {wait} ms");
         assert!(agent.log().iter().all(|line| !line.contains(token)), "a token is in the log");

@@ -67,7 +67,7 @@ async fn the_gateway_first() {
 async fn the_agent_first() {
     let place = Place::new().await;
     let agent = place.agent();
-    agent.line(&["dial failed"]).await;
+    agent.line(&["no link: dialling again"]).await;
     let _gateway = place.gateway();
     place.works().await;
 }

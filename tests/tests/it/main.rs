@@ -12,5 +12,6 @@ mod hostile_agent;
 mod hostile_gateway;
 mod lies;
 mod lifecycle;
+mod reviewed;
 mod streams;
 mod whitelist;

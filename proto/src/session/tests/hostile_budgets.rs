@@ -189,14 +189,18 @@ fn data_for_open_streams() {
         assert_eq!(alone.take("data 1 1"), violation(beyond), "{len}");
         assert_eq!(alone.take("data 1 0!"), violation(beyond), "{len}");
     }
-    // Credit that was not yet announced is not yet the peer's to know, but it is the peer's to use.
-    let mut alone = Alone::agent(SMALL);
-    alone.take(&ask(1, false)).unwrap();
-    alone.take("data 1 8192").unwrap();
-    alone.session.read(StreamId(1)).unwrap();
-    alone.take("data 1 8192").unwrap();
-    assert_eq!(alone.take("data 1 1"), violation(beyond));
-    assert_eq!(alone.session.held(), 8192);
+    // Credit is the peer's once it was announced.
+    for announced in [true, false] {
+        let mut alone = Alone::agent(SMALL);
+        alone.take(&ask(1, false)).unwrap();
+        alone.take("data 1 8192").unwrap();
+        alone.session.read(StreamId(1)).unwrap();
+        if announced {
+            packets(&mut alone.session);
+            alone.take("data 1 8192").unwrap();
+        }
+        assert_eq!(alone.take("data 1 1"), violation(beyond), "{announced}");
+    }
 }
 
 #[test]
@@ -207,6 +211,7 @@ fn data_for_a_reader_that_has_gone() {
     for _ in 0..1000 {
         alone.take("data 1 8192").unwrap();
         assert_eq!(alone.session.held(), 0);
+        packets(&mut alone.session);
     }
     assert_eq!(alone.take("data 1 9000"), violation("data beyond the credit lent"));
 }
