@@ -71,6 +71,8 @@ pub(crate) async fn run() -> Result<(), Exit> {
         println!("{}", show(call, facade, &shutdown).await);
     }
     println!("Type them into another terminal. Ctrl-C ends the demo.");
+    shutdown.cancelled().await;
+    println!("Stopping: what is in flight has a second to finish.");
     parts.wait().await;
     Ok(())
 }
