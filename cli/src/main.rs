@@ -6,6 +6,7 @@ mod check;
 mod demo;
 mod exit;
 mod logs;
+mod memory;
 mod signals;
 
 use std::process::ExitCode;
@@ -20,12 +21,8 @@ use crate::{
     exit::Exit,
 };
 
-/// Buffers of 64 KiB come and go with every chunk. The system's allocator gives their pages back to the kernel each
-/// time and asks for them again; this one keeps them for a moment.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
+    memory::tune();
     let Args { logs, command } = Args::parse();
     let level = if matches!(command, Command::Demo) { logs::DEMO } else { logs::DEFAULT };
     let outcome = logs::start(&logs, level).and_then(|()| match command {

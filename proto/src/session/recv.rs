@@ -171,7 +171,8 @@ impl RecvHalf {
     }
 
     /// Lends the freed credit again, and more if the window holds the stream back: a whole window was read in under
-    /// two round trips, and the reader keeps up. Draws what it grows by from `growth`.
+    /// two round trips, and the reader keeps up. It grows fourfold, so that a long link is filled within a few round
+    /// trips. Draws what it grows by from `growth`.
     pub(super) fn lend(&mut self, max: u32, growth: &mut u64, rtt: Option<Duration>, now: Instant) {
         let mut more = 0;
         if let Some((since, read)) = self.epoch
@@ -179,7 +180,7 @@ impl RecvHalf {
         {
             let limited = rtt.is_some_and(|rtt| now - since < 2 * rtt) && self.held < self.size / 2;
             if limited {
-                let room = u64::from(self.size.min(max.saturating_sub(self.size)));
+                let room = u64::from(self.size.saturating_mul(3).min(max.saturating_sub(self.size)));
                 more = u32::try_from(room.min(*growth)).expect("bounded by the window");
             }
             self.epoch = Some((now, 0));
