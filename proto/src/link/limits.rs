@@ -15,7 +15,7 @@ pub(super) const WRITE_BUFFER: usize = 32 * 1024;
 
 /// The read buffer of a link. The library clears as much before each read, and an idle link keeps it: larger ones cost
 /// small messages and many links, and move bulk no faster.
-pub(super) const READ_BUFFER: usize = 32 * 1024;
+pub(super) const READ_BUFFER: usize = 24 * 1024;
 
 /// How long a closing handshake may take once nothing else is left to do.
 pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);

@@ -32,6 +32,8 @@ pub(super) struct RecvHalf {
     discarding: bool,
     /// The reader found nothing and wants to be told.
     pub(super) waiting: bool,
+    /// The reader has found nothing since the last look: it keeps up, whatever is queued at any one moment.
+    starved: bool,
     /// Since when, and how much of, a window's worth has been read.
     epoch: Option<(Instant, u32)>,
 }
@@ -71,6 +73,7 @@ impl RecvHalf {
             state: if ended { State::Ended(None) } else { State::Open },
             discarding: false,
             waiting: false,
+            starved: false,
             epoch: None,
         }
     }
@@ -136,6 +139,7 @@ impl RecvHalf {
         match &mut self.state {
             State::Open => {
                 self.waiting = true;
+                self.starved = true;
                 Ok(Read::Blocked)
             }
             State::Ended(trailers) => Ok(Read::End(trailers.take())),
@@ -178,7 +182,8 @@ impl RecvHalf {
         if let Some((since, read)) = self.epoch
             && read >= self.size
         {
-            let limited = rtt.is_some_and(|rtt| now - since < 2 * rtt) && self.held < self.size / 2;
+            let keeps_up = std::mem::take(&mut self.starved);
+            let limited = keeps_up && rtt.is_some_and(|rtt| now - since < 2 * rtt);
             if limited {
                 let room = u64::from(self.size.saturating_mul(3).min(max.saturating_sub(self.size)));
                 more = u32::try_from(room.min(*growth)).expect("bounded by the window");
