@@ -1,4 +1,4 @@
-//! What a review found: each of these failed before it was mended.
+//! What a review found. All but the one about a silent upstream failed, or hung, before it was mended.
 
 use reachback_tests::{
     bridge::{Bridge, Setup},
@@ -29,10 +29,10 @@ async fn a_cut_answer_is_a_reset_to_an_http_1_0_client() {
     check("/cut", false).await;
 }
 
-/// A body that was sent at once must not give a silent upstream twice its time: as long as the first deadline has not
-/// passed the call waits, and behind it nothing does.
+/// With a body as without. That the time counts from the body's last piece, and is not given twice, no test can say
+/// without a clock.
 #[tokio::test]
-async fn a_silent_upstream_has_no_more_time_for_a_request_with_a_body() {
+async fn a_silent_upstream_is_given_up_whatever_the_request() {
     let bridge = Bridge::with(Setup { service: "response_timeout: 300ms", ..Setup::default() }).await;
     let answer = within("the answer", call(bridge.facade(), "POST", "/silent", "Content-Length: 0\r\n")).await;
     assert_eq!(answer.failure(), Some("upstream_timeout"));
