@@ -65,12 +65,8 @@ impl Server {
         debug!(request_id = %head.request_id, service = %head.service, rule, %outcome, elapsed_us, "replayed");
     }
 
-    /// Whether an admitted request has to wait: for its turn, or for a later version.
+    /// Whether an admitted request has to wait for its turn.
     fn refuse_for_now(&self, admitted: &Admitted) -> Result<(), Failure> {
-        if admitted.upgrade().is_some() {
-            let message = "the whitelist permits this upgrade, but this version of the agent cannot carry one yet";
-            return Err(Failure::new(FailureCode::Denied, message));
-        }
         self.rates.take(admitted.service(), admitted.rule()).map_err(|wait| Failure {
             retry_after: Some(wait),
             ..Failure::retry_safe(FailureCode::RateLimited, too_many(admitted.limits()))

@@ -1,15 +1,17 @@
 //! A client's connection: counts what it takes, and can be broken off so that nobody takes a cut body for a whole one.
 
 use std::{
+    fmt,
     io::{self, IoSlice},
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll},
 };
 
+use proto::link::reset_when_closed;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -22,6 +24,17 @@ pub(crate) struct Activity {
     ended: AtomicU64,
     written: AtomicU64,
     cut: AtomicBool,
+    rest: Rest,
+}
+
+/// What becomes of a connection once HTTP has ended on it.
+#[derive(Default)]
+struct Rest(Mutex<Option<Pin<Box<dyn Future<Output = ()> + Send>>>>);
+
+impl fmt::Debug for Rest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Rest")
+    }
 }
 
 impl Activity {
@@ -30,6 +43,20 @@ impl Activity {
         let begun = self.begun.load(Ordering::Relaxed);
         let in_flight = begun != self.ended.load(Ordering::Relaxed);
         (!in_flight, begun.wrapping_add(self.written.load(Ordering::Relaxed)))
+    }
+
+    /// Says what the connection's task does once HTTP has ended: it goes on as the same connection, in the same place.
+    pub(crate) fn go_on_with(&self, rest: impl Future<Output = ()> + Send + 'static) {
+        *self.lock() = Some(Box::pin(rest));
+    }
+
+    /// What [`Activity::go_on_with`] said. Always to be asked for: what it holds may hold this.
+    pub(crate) fn take_rest(&self) -> Option<impl Future<Output = ()> + Send + use<>> {
+        self.lock().take()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Pin<Box<dyn Future<Output = ()> + Send>>>> {
+        self.rest.0.lock().expect("nothing panics while it holds it")
     }
 }
 
@@ -41,6 +68,11 @@ impl Busy {
     pub(crate) fn new(activity: &Arc<Activity>) -> Self {
         activity.begun.fetch_add(1, Ordering::Relaxed);
         Self(activity.clone())
+    }
+
+    /// The connection that the request came on.
+    pub(crate) fn connection(&self) -> Arc<Activity> {
+        self.0.clone()
     }
 
     /// The answer was cut short, and its framing does not tell: the connection is to be reset when it closes.
@@ -67,6 +99,12 @@ impl Client {
         Self { stream, activity }
     }
 
+    /// Says whether its end is a reset from now on, if the process is killed too.
+    pub(crate) fn reset_when_closed(&self, reset: bool) {
+        // Without it the client sees an ordinary end; a failure leaves it at that.
+        let _ = reset_when_closed(&self.stream, reset);
+    }
+
     fn count(&self, written: &Poll<io::Result<usize>>) {
         if let Poll::Ready(Ok(bytes)) = written {
             self.activity.written.fetch_add(*bytes as u64, Ordering::Relaxed);
@@ -77,8 +115,7 @@ impl Client {
 impl Drop for Client {
     fn drop(&mut self) {
         if self.activity.cut.load(Ordering::Relaxed) {
-            // Without it the client sees an ordinary end; a failure leaves it at that.
-            let _ = self.stream.set_zero_linger();
+            self.reset_when_closed(true);
         }
     }
 }

@@ -84,7 +84,7 @@ fn the_file_of_the_issue() {
     assert_eq!(orders.host, Host::Fixed(HeaderValue::from_static("127.0.0.1:3000")));
     assert!(!orders.trust_forwarded);
     assert_eq!((orders.connect_timeout, orders.response_timeout), (CONNECT_TIMEOUT, RESPONSE_TIMEOUT));
-    assert_eq!(orders.idle_timeout, None);
+    assert_eq!((orders.idle_timeout, orders.total_timeout), (None, None));
     assert_eq!((config.drain_grace, config.reresolve), (DRAIN_GRACE, RERESOLVE));
     assert_eq!((config.limits.streams, config.limits.growth()), (1024, 64 << 20));
     assert_eq!((config.ca, config.warnings), (None, Vec::new()));
@@ -108,6 +108,7 @@ services:
     connect_timeout: 1s
     response_timeout: 5m
     idle_timeout: 90s
+    total_timeout: 10m
 drain_grace: 0s
 reresolve: 10s
 limits: { streams_per_link: 10, window: 64KiB, memory_per_link: 1MiB }
@@ -123,7 +124,8 @@ limits: { streams_per_link: 10, window: 64KiB, memory_per_link: 1MiB }
     assert_eq!((a.upstream.host.as_str(), a.upstream.authority().as_str()), ("::1", "[::1]:81"));
     assert_eq!(a.host, Host::Fixed(HeaderValue::from_static("api.internal:8080")));
     assert_eq!((a.connect_timeout.as_secs(), a.response_timeout.as_secs()), (1, 300));
-    assert_eq!(a.idle_timeout, Some(Duration::from_secs(90)));
+    let seconds = |time: Option<Duration>| time.map(|time| time.as_secs());
+    assert_eq!((seconds(a.idle_timeout), seconds(a.total_timeout)), (Some(90), Some(600)));
     assert_eq!((config.limits.window, config.limits.growth()), (65536, 384 * 1024));
     let [warning] = config.warnings.as_slice() else { panic!("one warning: {:?}", config.warnings) };
     assert!(warning.starts_with("agent.yaml:9:3: nothing of `b.acme` is allowed"), "{warning}");
@@ -210,6 +212,7 @@ fn wrong_services() {
     service("upstream: http://a, connect_timeout: 0s", &["agent.yaml:3:45", "write 1ms to 24h"]);
     service("upstream: http://a, response_timeout: 0s", &["agent.yaml:3:46", "write 1ms to 24h"]);
     service("upstream: http://a, idle_timeout: 25h", &["agent.yaml:3:42", "write 0s to 24h"]);
+    service("upstream: http://a, total_timeout: 25h", &["agent.yaml:3:43", "write 0s to 24h"]);
     let head = "gateways: [ ws://localhost ]\n";
     check(
         &format!("{head}services: {{ A: {{ upstream: http://a }} }}\n"),

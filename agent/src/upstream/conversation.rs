@@ -3,14 +3,16 @@
 
 use std::{
     future::{Future, poll_fn},
-    pin::Pin,
+    pin::{Pin, pin},
     task::{Context, Poll},
 };
 
+use bytes::Bytes;
 use http::{Request, Response};
 use hyper::{
     body::Incoming,
-    client::conn::http1::{self, Connection, SendRequest},
+    client::conn::http1::{self, SendRequest},
+    upgrade::{OnUpgrade, Upgraded},
 };
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -22,10 +24,8 @@ use crate::limits::UPSTREAM_BUFFER;
 pub(super) struct Conversation {
     sender: SendRequest<Upload>,
     /// `None` once it has ended. Boxed: a conversation moves between the pool and its users.
-    connection: Option<Pin<Box<Driven>>>,
+    connection: Option<Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>>,
 }
-
-type Driven = Connection<TokioIo<TcpStream>, Upload>;
 
 /// A request that brought no answer.
 pub(super) struct SendError {
@@ -41,7 +41,7 @@ impl Conversation {
     pub(super) async fn new(stream: TcpStream) -> Result<Self, hyper::Error> {
         let (sender, connection) =
             http1::Builder::new().max_buf_size(UPSTREAM_BUFFER).handshake(TokioIo::new(stream)).await?;
-        Ok(Self { sender, connection: Some(Box::pin(connection)) })
+        Ok(Self { sender, connection: Some(Box::pin(connection.with_upgrades())) })
     }
 
     /// Hands a request over. Nothing is sent until the conversation is driven.
@@ -66,6 +66,19 @@ impl Conversation {
             }
             self.connection = None;
         }
+    }
+
+    /// Gives up HTTP behind a 101: the bare connection, and what was read behind the head.
+    pub(super) async fn upgraded(mut self, upgrade: OnUpgrade) -> Option<(TcpStream, Bytes)> {
+        let mut upgrade = pin!(upgrade);
+        let upgraded: Upgraded = poll_fn(|cx| {
+            self.drive(cx);
+            upgrade.as_mut().poll(cx)
+        })
+        .await
+        .ok()?;
+        let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
+        Some((parts.io.into_inner(), parts.read_buf))
     }
 
     /// Whether another request could be sent, now that an answer was read to its end.

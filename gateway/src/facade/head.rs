@@ -12,8 +12,13 @@ use crate::failure::X_REQUEST_ID;
 /// What this hop adds to `Via` (RFC 9110 §7.6.3).
 const VIA: HeaderValue = HeaderValue::from_static("1.1 reachback");
 
-/// Builds the head that travels.
-pub(super) fn request(parts: Parts, routed: Routed, request_id: RequestId) -> Result<RequestHead, Failure> {
+/// Builds the head that travels. `upgrade`: the client asks for one.
+pub(super) fn request(
+    parts: Parts,
+    routed: Routed,
+    request_id: RequestId,
+    upgrade: bool,
+) -> Result<RequestHead, Failure> {
     let mut headers = parts.headers;
     if !is_plainly_framed(&headers) {
         return Err(Failure::new(FailureCode::BadRequest, "the only transfer coding there is is chunked"));
@@ -30,7 +35,7 @@ pub(super) fn request(parts: Parts, routed: Routed, request_id: RequestId) -> Re
         headers,
         request_id,
         deadline: None,
-        upgrade: false,
+        upgrade,
     };
     match head.oversize() {
         None => Ok(head),

@@ -4,6 +4,7 @@ mod answer;
 mod head;
 mod request_id;
 mod route;
+mod upgrade;
 mod upload;
 
 use std::{
@@ -88,10 +89,15 @@ impl Facade {
 
     async fn forward(&self, request: Request<Incoming>, asked: &Asked, busy: Busy) -> Result<Response<Body>, Failed> {
         let slot = Slot::take(&self.in_flight, self.most, busy)?;
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         let routed = route::route(&self.settings.routing, &parts)?;
         let version = parts.version;
-        let head = head::request(parts, routed, asked.id.clone())?;
+        let upgrade = upgrade::asked_for(&mut parts, &body);
+        let head = head::request(parts, routed, asked.id.clone(), upgrade.is_some())?;
+        if let Some(upgrade) = upgrade {
+            // Boxed, because it is seldom needed and would make every request's task larger.
+            return Box::pin(self.switch(head, upgrade, asked, slot)).await;
+        }
         let held_back = head::expects_continue(&head.headers)?;
         let answered = self.exchange(head, body, held_back).await?;
         match answered {
