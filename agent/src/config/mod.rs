@@ -8,6 +8,7 @@ mod tests;
 mod url;
 
 use std::{
+    fmt,
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
@@ -86,6 +87,15 @@ pub enum AuditTarget {
     Stdout,
     /// To the end of a file.
     File(PathBuf),
+}
+
+impl fmt::Display for AuditTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stdout => f.write_str("standard output"),
+            Self::File(path) => path.display().fmt(f),
+        }
+    }
 }
 
 /// One service: where it is, and what of it may be reached.
