@@ -40,7 +40,7 @@ fn list_shows_what_is_in_force() {
     let list = |args: &[&str], code, fragments: &[&str]| {
         folder.check(&[&["allow", "list", "--config", "agent.yaml"], args].concat(), code, fragments)
     };
-    let table = "orders at http://127.0.0.1:3000
+    let table = "orders at http://127.0.0.1:3000, mode enforce
   rule  methods   path
   0     GET       /orders
   1     GET,HEAD  /orders/{id}
@@ -52,8 +52,19 @@ fn list_shows_what_is_in_force() {
     assert_eq!((&answer[0]["service"], &answer[0]["rules"][1]["index"]), (&json!("orders"), &json!(1)));
     assert_eq!(answer[0]["rules"][1]["methods"], json!(["GET", "HEAD"]));
     list(&["order"], 2, &["no service \"order\"", "did you mean `orders`?"]);
-    folder.write("agent.yaml", "services: { orders: { upstream: http://127.0.0.1:1 }, b: { upstream: http://h } }\n");
-    list(&[], 0, &["orders at http://127.0.0.1:1\n  no rules: every request is denied\n\nb at"]);
+    folder.write(
+        "agent.yaml",
+        "services: { orders: { upstream: http://127.0.0.1:1 }, b: { upstream: http://h, mode: audit } }\n",
+    );
+    let both = "orders at http://127.0.0.1:1, mode enforce
+  no rules: nothing is allowed
+
+b at http://h:80, mode audit
+  what no rule allows is SENT, and logged
+  no rules: nothing is allowed
+";
+    assert_eq!(String::from_utf8(list(&[], 0, &[]).stdout).unwrap(), both);
+    folder.check(&["allow", "test", "--config", "agent.yaml", "b", "GET", "/"], 1, &["refused", "SENT ALL THE SAME"]);
 }
 
 /// The documents beside the tests, what each becomes, and requests that must then pass and fail.
@@ -171,7 +182,9 @@ note: 1 request denied, and left out; --denied takes them in
     for (method, path, code) in [("GET", "/orders/42", 0), ("DELETE", "/orders/1/lines", 0), ("GET", "/admin", 1)] {
         folder.check(&["allow", "test", "--config", "agent.yaml", "orders", method, path], code, &[]);
     }
-    // Nothing new is left to learn.
+    // Nothing new is left to learn, in audit mode neither.
+    folder.write("audit.yaml", &text.replace("3000\n", "3000\n    mode: audit\n"));
+    folder.check(&["allow", "learn", "--config", "audit.yaml", "audit.jsonl"], 1, &["the rules allow all"]);
     let nothing = ["error: there is nothing to propose: the rules allow all"];
     folder.check(&["allow", "learn", "--config", "agent.yaml", "audit.jsonl"], 1, &nothing);
 }

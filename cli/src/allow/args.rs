@@ -14,8 +14,8 @@ pub(crate) struct AllowArgs {
 pub(super) enum AllowCommand {
     /// Say whether a request would be allowed, by which rule, or why not
     ///
-    /// Needs the configuration alone: no token, no gateway, no upstream. Exit code 0: allowed; 1: refused; 2: the
-    /// configuration is bad.
+    /// Needs the configuration alone: no token, no gateway, no upstream. Exit code 0: a rule allows it; 1: refused, or
+    /// sent in audit mode alone; 2: the configuration is bad.
     Test(TestArgs),
     /// Show the rules that are in force, as a table
     ///

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use agent::{
     config::{self, Service},
-    whitelist::Rule,
+    whitelist::{Mode, Rule},
 };
 use serde_json::{Value, json};
 use settings::report::did_you_mean;
@@ -64,10 +64,13 @@ impl Row {
 const HEADINGS: [&str; 5] = ["rule", "methods", "path", "conditions", "limits"];
 
 fn table(service: &Service) -> String {
-    let Service { name, upstream, allow, .. } = service;
-    let mut text = format!("{name} at {upstream}\n");
+    let Service { name, upstream, allow, mode, .. } = service;
+    let mut text = format!("{name} at {upstream}, mode {}\n", mode.as_str());
+    if *mode == Mode::Audit {
+        text.push_str("  what no rule allows is SENT, and logged\n");
+    }
     if allow.is_empty() {
-        text.push_str("  no rules: every request is denied\n");
+        text.push_str("  no rules: nothing is allowed\n");
         return text;
     }
     let headings = HEADINGS.map(str::to_owned);
@@ -97,6 +100,7 @@ fn as_json(service: &Service) -> Value {
     json!({
         "service": service.name.as_str(),
         "upstream": service.upstream.to_string(),
+        "mode": service.mode.as_str(),
         "rules": rules.collect::<Vec<_>>(),
     })
 }

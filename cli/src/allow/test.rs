@@ -39,6 +39,7 @@ fn requested(args: &TestArgs) -> Result<RequestHead, Exit> {
 fn as_json(explanation: &Explanation, head: &RequestHead) -> Value {
     let mut answer = json!({
         "allowed": explanation.is_allowed(),
+        "would_deny": explanation.would_deny,
         "service": head.service.as_str(),
         "method": head.method.as_str(),
         "target": String::from_utf8_lossy(&head.target),

@@ -34,6 +34,12 @@ pub(super) enum Verdict {
     Denied,
 }
 
+/// What the agent writes where it could not write lines.
+#[derive(Deserialize)]
+struct Lost {
+    lines: u64,
+}
+
 #[derive(Deserialize)]
 struct AsWritten {
     service: String,
@@ -48,7 +54,11 @@ impl Line {
     fn parse(text: &[u8]) -> Result<Self, String> {
         let line: AsWritten = serde_json::from_slice(text).map_err(|error| {
             // Its own message can repeat a piece of the line.
-            if error.is_data() { "it is no line of an audit log".to_owned() } else { "it is not JSON".to_owned() }
+            match serde_json::from_slice(text) {
+                _ if !error.is_data() => "it is not JSON".to_owned(),
+                Ok(Lost { lines }) => format!("{lines} lines before it are lost"),
+                Err(_) => "it is no line of an audit log".to_owned(),
+            }
         })?;
         Ok(Self {
             service: ServiceName::new(&line.service).map_err(|_| "its service has no proper name")?,
@@ -108,7 +118,8 @@ mod tests {
     #[test]
     fn bad_lines_are_numbered_and_passed_over() {
         let good = br#"{"service":"s","method":"GET","path":"/a","verdict":"denied"}"#;
-        let bad: [(&[u8], &str); 10] = [
+        let bad: [(&[u8], &str); 11] = [
+            (br#"{"time":"t","verdict":"lost","lines":7,"reason":"r"}"#, "7 lines before it are lost"),
             (b"\0\x1b[2J\xff", "not JSON"),
             (b"{\"service\":\"s\"", "not JSON"),
             (b"[]", "no line of an audit log"),

@@ -15,8 +15,9 @@ use std::{
 
 use agent::{
     config::{self, Service},
-    whitelist::Whitelist,
+    whitelist::{self, Host, Rule, Whitelist},
 };
+use http::HeaderValue;
 
 use crate::{
     allow::{
@@ -68,7 +69,9 @@ impl<'a> Learner<'a> {
     fn new(args: &'a LearnArgs) -> Result<Self, Exit> {
         let services = args.config.as_deref().map(config::load_services).transpose()?;
         let known = services.map(|services| {
-            let whitelist = config::whitelist(&services);
+            // Enforced, whatever the mode: in audit mode everything would seem to be allowed.
+            let rules = services.iter().map(|service| (service.name.clone(), enforced(service.allow.clone())));
+            let whitelist = Whitelist::new(rules);
             (services, whitelist)
         });
         Ok(Self { args, known, proposals: Proposals::default(), left_out: LeftOut::default() })
@@ -131,6 +134,11 @@ impl LeftOut {
             eprintln!("note: {} denied, and left out; --denied takes them in", count(self.denied, "request"));
         }
     }
+}
+
+/// A service that judges by its rules alone.
+fn enforced(rules: Vec<Rule>) -> whitelist::Service {
+    whitelist::Service::new(rules, Host::Fixed(HeaderValue::from_static("localhost")))
 }
 
 fn block(proposals: Proposals) -> String {

@@ -5,11 +5,12 @@ use std::{
     collections::{BTreeMap, BTreeSet, btree_map::Entry},
 };
 
-use agent::whitelist::{Host, Rule, Service, Whitelist};
-use http::{HeaderValue, Method};
+use agent::whitelist::{Rule, Whitelist};
+use http::Method;
 use proto::wire::{RequestHead, ServiceName};
 
 use super::{
+    enforced,
     fold::{Part, Shape},
     line::{Line, Verdict},
 };
@@ -165,8 +166,7 @@ impl Seen {
 }
 
 fn whitelist(service: &ServiceName, rules: Vec<Rule>) -> Whitelist {
-    let host = Host::Fixed(HeaderValue::from_static("localhost"));
-    Whitelist::new([(service.clone(), Service::new(rules, host))])
+    Whitelist::new([(service.clone(), enforced(rules))])
 }
 
 /// Why even the widest rules do not allow a request.

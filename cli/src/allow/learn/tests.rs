@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use agent::whitelist::{Host, Rule, Service, Whitelist};
-use http::{HeaderValue, Method};
+use agent::whitelist::{Rule, Whitelist};
+use http::Method;
 use proto::wire::ServiceName;
 use serde_json::json;
 
-use super::{Learner, LeftOut, block};
+use super::{Learner, LeftOut, block, enforced};
 use crate::allow::{args::LearnArgs, head};
 
 fn args() -> LearnArgs {
@@ -173,8 +173,7 @@ fn hostile_paths_make_no_wide_rules() {
     assert!(rules.iter().all(|rule| !rule.to_string().contains('*')), "{text}");
     assert_eq!(text.lines().count(), rules.len() + 3, "{text}");
     let orders = ServiceName::new("orders").unwrap();
-    let host = Host::Fixed(HeaderValue::from_static("h"));
-    let whitelist = Whitelist::new([(orders.clone(), Service::new(rules, host))]);
+    let whitelist = Whitelist::new([(orders.clone(), enforced(rules))]);
     let admitted =
         sent.iter().filter(|path| whitelist.admit(&head(orders.clone(), Method::GET, (*path).clone())).is_ok());
     assert_eq!(admitted.count() as u64 + left_out.bad, sent.len() as u64);
