@@ -29,6 +29,15 @@ pub(super) fn literal(segment: &str) -> String {
     text
 }
 
+/// A name or value of a query's parameter, in which nothing separates.
+pub(super) fn parameter(name: &str) -> String {
+    let mut text = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        push(&mut text, byte, |byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte));
+    }
+    text
+}
+
 /// A piece of a path that is written as a document or a rule would, except that it holds no wildcard and is ASCII.
 pub(super) fn without_stars(piece: &str) -> String {
     let mut text = String::with_capacity(piece.len());
@@ -74,7 +83,9 @@ mod tests {
             let written = literal(text);
             assert_eq!(decoded(&written), text.as_bytes(), "{text}");
             assert!(written.is_ascii() && !written.contains(['*', '{', '}', ';', '/', ' ']), "{written}");
+            assert_eq!(decoded(&parameter(text)), text.as_bytes(), "{text}");
         }
+        assert_eq!(parameter("a[b]=c&d+_e"), "a%5Bb%5D%3Dc%26d%2B_e");
         assert_eq!(without_stars("/a*/%20 \u{e9}/{"), "/a%2A/%20 %C3%A9/{");
     }
 }

@@ -6,6 +6,8 @@ use http::Method;
 use proto::wire::ServiceName;
 use serde::Deserialize;
 
+use crate::allow::percent;
+
 /// Longest line, in bytes: a path of 8 KiB with every byte escaped, a rule as long, and names of parameters.
 const LINE_BYTES: u64 = 256 * 1024;
 
@@ -51,6 +53,12 @@ struct AsWritten {
 }
 
 impl Line {
+    /// What was asked for, as far as the log tells it: the query has its names, and no values.
+    pub(super) fn target(&self) -> String {
+        let names: Vec<String> = self.query.iter().map(|name| percent::parameter(name)).collect();
+        if names.is_empty() { self.path.clone() } else { format!("{}?{}", self.path, names.join("&")) }
+    }
+
     fn parse(text: &[u8]) -> Result<Self, String> {
         let line: AsWritten = serde_json::from_slice(text).map_err(|error| {
             // Its own message can repeat a piece of the line.
@@ -102,7 +110,7 @@ mod tests {
     #[test]
     fn a_line_is_taken_apart() {
         let mut taken = None;
-        let log = br#"{"time":"2026-01-31T10:00:00.000Z","request_id":"r","service":"orders","method":"GET","path":"/a","verdict":"allowed","rule":3,"text":"GET /a","query":["x"],"more":{"a":[1]}}"#;
+        let log = br#"{"time":"2026-01-31T10:00:00.000Z","request_id":"r","service":"orders","method":"GET","path":"/a","verdict":"allowed","rule":3,"text":"GET /a","query":["x[]","y"],"more":{"a":[1]}}"#;
         each(&log[..], |_, line| taken = Some(line)).unwrap();
         let line = Line {
             service: ServiceName::new("orders").unwrap(),
@@ -110,8 +118,9 @@ mod tests {
             path: "/a".to_owned(),
             verdict: Verdict::Allowed,
             rule: Some("GET /a".to_owned()),
-            query: vec!["x".to_owned()],
+            query: vec!["x[]".to_owned(), "y".to_owned()],
         };
+        assert_eq!(line.target(), "/a?x%5B%5D&y");
         assert_eq!(taken, Some(Ok(line)));
     }
 

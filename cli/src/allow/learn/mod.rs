@@ -115,7 +115,7 @@ impl<'a> Learner<'a> {
     /// Whether a rule that is there allows it. One with conditions that a log does not show is known by its text.
     fn is_known(&self, line: &Line) -> bool {
         let Some((services, whitelist)) = &self.known else { return false };
-        let request = head(line.service.clone(), line.method.clone(), line.path.clone());
+        let request = head(line.service.clone(), line.method.clone(), line.target());
         let rules = services.iter().filter(|service| service.name == line.service).flat_map(|service| &service.allow);
         whitelist.admit(&request).is_ok()
             || line.rule.as_ref().is_some_and(|text| rules.map(ToString::to_string).any(|rule| rule == *text))

@@ -71,7 +71,7 @@ impl Proposals {
     /// # Errors
     /// Why no rule of the short form can allow it, or that there is no more room.
     pub(super) fn add(&mut self, line: &Line) -> Result<(), String> {
-        let request = head(line.service.clone(), line.method.clone(), line.path.clone());
+        let request = head(line.service.clone(), line.method.clone(), line.target());
         let shape = Shape::of(&line.path).ok_or_else(|| why_never(&request))?;
         let group = self.groups.entry((line.service.to_string(), line.method.to_string()));
         let group = group.or_insert_with(|| Group::new(&request));

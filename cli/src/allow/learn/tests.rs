@@ -83,6 +83,18 @@ fn what_no_rule_can_allow_is_left_out() {
 }
 
 #[test]
+fn a_query_that_names_a_method_makes_no_rule() {
+    let line = |method: &str, name: &str| {
+        json!({ "service": "s", "method": method, "path": "/a", "verdict": "would_deny", "query": ["x", name] })
+            .to_string()
+    };
+    assert_eq!(learn(&args(), &line("POST", "_method")).1.bad, 1);
+    for (method, name) in [("POST", "method"), ("GET", "_method"), ("POST", "a&_method=PUT")] {
+        assert_eq!(learn(&args(), &line(method, name)).1.bad, 0, "{method} {name}");
+    }
+}
+
+#[test]
 fn many_words_at_one_place_are_opened_and_marked() {
     let log = |count: usize, path: &dyn Fn(usize) -> String| -> String {
         (0..count).map(|n| line("would_deny", "GET", &path(n))).collect()
