@@ -23,6 +23,14 @@ fn test_says_which_rule_or_why_not() {
     check(&["invoices", "GET", "/"], 1, &["refused", "the services here are orders"]);
     check(&["Orders", "GET", "/"], 2, &["\"Orders\" is not a name"]);
     check(&["orders", "G T", "/"], 2, &["\"G T\" is not a method"]);
+    check(
+        &["orders", "GET", "/orders", "--header", "Accept: */*", "-H", "Host: h"],
+        0,
+        &["allowed by orders.allow[0]"],
+    );
+    check(&["orders", "POST", "/orders", "-H", "Content-Length: x"], 1, &["Content-Length is not a number"]);
+    check(&["orders", "GET", "/orders", "--upgrade"], 1, &["no rule permits an upgrade"]);
+    check(&["orders", "GET", "/orders", "-H", "Accept"], 2, &["\"Accept\" is not a header; write 'NAME: VALUE'"]);
     let output = check(&["orders", "GET", "/orders", "--json"], 0, &[]);
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&answer["allowed"], &answer["rule"]["index"]), (&true.into(), &0.into()));

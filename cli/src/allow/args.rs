@@ -45,6 +45,12 @@ pub(super) struct TestArgs {
     pub(super) method: String,
     /// Path and query as they stand in the request line, such as '/orders/42?x=1'
     pub(super) target: OsString,
+    /// A header of the request, such as 'Content-Type: application/json'; can be repeated
+    #[arg(long = "header", short = 'H', value_name = "NAME: VALUE")]
+    pub(super) headers: Vec<String>,
+    /// Ask for an upgrade to WebSocket
+    #[arg(long)]
+    pub(super) upgrade: bool,
     /// Answer with one JSON object
     #[arg(long)]
     pub(super) json: bool,

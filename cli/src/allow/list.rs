@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use agent::{
     config::{self, Service},
-    whitelist::{Mode, Rule},
+    whitelist::Mode,
 };
 use serde_json::{Value, json};
 use settings::report::did_you_mean;
@@ -37,31 +37,29 @@ fn one<'a>(services: &'a [Service], name: &str) -> Result<&'a Service, Exit> {
 }
 
 /// What a rule says, one text for each column. The one place that takes a rule apart.
+#[derive(Debug, PartialEq, Eq)]
 struct Row {
     methods: String,
     path: String,
-    conditions: Vec<String>,
-    limits: Vec<String>,
+    /// Conditions, permissions and limits.
+    conditions: String,
 }
 
 impl Row {
-    fn of(rule: &Rule) -> Self {
-        let text = rule.to_string();
-        let (methods, path) = text.trim().split_once(char::is_whitespace).unwrap_or((&text, ""));
-        Self {
-            methods: methods.to_owned(),
-            path: path.trim_start().to_owned(),
-            conditions: Vec::new(),
-            limits: Vec::new(),
-        }
+    /// Takes apart what the rule's `Display` gives: methods, path, and the rest in brackets.
+    fn of(rule: &str) -> Self {
+        let (methods, rest) = rule.trim().split_once(char::is_whitespace).unwrap_or((rule, ""));
+        let (path, rest) = rest.trim_start().split_once(char::is_whitespace).unwrap_or((rest.trim_start(), ""));
+        let conditions = rest.trim_start().strip_prefix('(').and_then(|rest| rest.strip_suffix(')')).unwrap_or(rest);
+        Self { methods: methods.to_owned(), path: path.to_owned(), conditions: conditions.to_owned() }
     }
 
-    fn cells(self, index: usize) -> [String; 5] {
-        [index.to_string(), self.methods, self.path, self.conditions.join("; "), self.limits.join("; ")]
+    fn cells(self, index: usize) -> [String; 4] {
+        [index.to_string(), self.methods, self.path, self.conditions]
     }
 }
 
-const HEADINGS: [&str; 5] = ["rule", "methods", "path", "conditions", "limits"];
+const HEADINGS: [&str; 4] = ["rule", "methods", "path", "conditions"];
 
 fn table(service: &Service) -> String {
     let Service { name, upstream, allow, mode, .. } = service;
@@ -74,9 +72,9 @@ fn table(service: &Service) -> String {
         return text;
     }
     let headings = HEADINGS.map(str::to_owned);
-    let rows = allow.iter().enumerate().map(|(index, rule)| Row::of(rule).cells(index));
+    let rows = allow.iter().enumerate().map(|(index, rule)| Row::of(&rule.to_string()).cells(index));
     let rows: Vec<_> = [headings].into_iter().chain(rows).collect();
-    // A column in which nothing stands below its heading is left out.
+    // A column with nothing below its heading is left out.
     let columns: Vec<_> =
         (0..HEADINGS.len()).filter(|&column| rows[1..].iter().any(|row| !row[column].is_empty())).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
@@ -90,12 +88,10 @@ fn table(service: &Service) -> String {
 
 fn as_json(service: &Service) -> Value {
     let rules = service.allow.iter().enumerate().map(|(index, rule)| {
-        let Row { methods, path, conditions, limits } = Row::of(rule);
+        let text = rule.to_string();
+        let Row { methods, path, conditions } = Row::of(&text);
         let methods: Vec<&str> = methods.split(',').collect();
-        json!({
-            "index": index, "text": rule.to_string(), "methods": methods, "path": path,
-            "conditions": conditions, "limits": limits,
-        })
+        json!({ "index": index, "text": text, "methods": methods, "path": path, "conditions": conditions })
     });
     json!({
         "service": service.name.as_str(),
@@ -103,4 +99,21 @@ fn as_json(service: &Service) -> Value {
         "mode": service.mode.as_str(),
         "rules": rules.collect::<Vec<_>>(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_is_taken_apart() {
+        let check = |rule: &str, methods: &str, path: &str, conditions: &str| {
+            let [methods, path, conditions] = [methods, path, conditions].map(str::to_owned);
+            assert_eq!(Row::of(rule), Row { methods, path, conditions }, "{rule:?}");
+        };
+        check("GET,HEAD /orders/{id}", "GET,HEAD", "/orders/{id}", "");
+        check(" GET \t /a ", "GET", "/a", "");
+        check("PUT /files/* (encoded_slash; max_body 10MiB)", "PUT", "/files/*", "encoded_slash; max_body 10MiB");
+        check("GET /f(x) (header a: (b))", "GET", "/f(x)", "header a: (b)");
+    }
 }

@@ -4,7 +4,7 @@ use agent::{
     config,
     whitelist::{Explanation, NearMiss, Verdict},
 };
-use http::Method;
+use http::{HeaderName, HeaderValue, Method, header::HOST};
 use proto::wire::{RequestHead, ServiceName};
 use serde_json::{Value, json};
 
@@ -29,11 +29,27 @@ pub(super) fn run(args: &TestArgs) -> Result<(), Exit> {
     if explanation.is_allowed() { Ok(()) } else { Err(Exit::Refused) }
 }
 
+/// The request that the arguments describe.
 fn requested(args: &TestArgs) -> Result<RequestHead, Exit> {
     let method = Method::from_bytes(args.method.as_bytes())
         .map_err(|_| Exit::usage(format_args!("{:?} is not a method; write one such as GET", args.method)))?;
     let service = ServiceName::new(&args.service).map_err(Exit::usage)?;
-    Ok(head(service, method, args.target.as_encoded_bytes().to_vec()))
+    let mut head = head(service, method, args.target.as_encoded_bytes().to_vec());
+    for text in &args.headers {
+        let (name, value) =
+            header(text).ok_or_else(|| Exit::usage(format_args!("{text:?} is not a header; write 'NAME: VALUE'")))?;
+        if name == HOST {
+            head.headers.remove(HOST);
+        }
+        head.headers.append(name, value);
+    }
+    head.upgrade = args.upgrade;
+    Ok(head)
+}
+
+fn header(text: &str) -> Option<(HeaderName, HeaderValue)> {
+    let (name, value) = text.split_once(':')?;
+    Some((name.parse().ok()?, value.trim().parse().ok()?))
 }
 
 fn as_json(explanation: &Explanation, head: &RequestHead) -> Value {

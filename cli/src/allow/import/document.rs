@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use serde::Deserialize;
 use settings::{Entries, Fault, Findings, Invalid, Place, Source, Text, yaml};
 
-use crate::allow::percent;
+use crate::allow::{block::tame, percent};
 
 /// Longest document, in bytes: several times the longest public ones known.
 pub(super) const DOCUMENT_BYTES: u64 = 64 * 1024 * 1024;
@@ -103,11 +103,11 @@ pub(super) fn read(source: &Source) -> Result<Document, Invalid> {
     match (&document.openapi, &document.swagger) {
         (Some(version), _) if ["3.0", "3.1"].iter().any(|known| is_version(&version.value, known)) => Ok(document),
         (Some(version), _) => {
-            let what = format!("OpenAPI {} cannot be read", version.value);
+            let what = format!("OpenAPI {} cannot be read", tame(&version.value));
             Err(found.fail(version.place, Fault::new(what, "write the document in OpenAPI 3.0 or 3.1")))
         }
         (None, Some(version)) => {
-            let what = format!("this is Swagger {}, not OpenAPI 3.0 or 3.1", version.value);
+            let what = format!("this is Swagger {}, not OpenAPI 3.0 or 3.1", tame(&version.value));
             Err(found.fail(version.place, Fault::new(what, convert)))
         }
         (None, None) => Err(found.fail(
@@ -151,7 +151,7 @@ impl<'a> Items<'a> {
 
     fn target(&self, reference: &str) -> Result<&'a PathItem, Fault> {
         let Some(pointer) = reference.strip_prefix('#') else {
-            let what = format!("`{reference}` is another file, and only this one is read");
+            let what = format!("`{}` is another file, and only this one is read", tame(reference));
             return Err(Fault::new(what, "bundle the document into one file first; `redocly bundle` does that"));
         };
         let pointer = unescaped(pointer);
@@ -163,7 +163,7 @@ impl<'a> Items<'a> {
         };
         found.copied().ok_or_else(|| {
             let remedy = "write #/components/pathItems/NAME or #/paths/~1PATH for one that is there";
-            Fault::new(format!("`{reference}` is no path item of this document"), remedy)
+            Fault::new(format!("`{}` is no path item of this document", tame(reference)), remedy)
         })
     }
 }

@@ -3,6 +3,7 @@
 use settings::Fault;
 
 use super::document::Server;
+use crate::allow::block::tame;
 
 /// Where a server is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,7 +41,7 @@ impl Base {
 
 fn base_path(path: &str) -> Result<String, Fault> {
     if !path.is_empty() && !path.starts_with('/') {
-        return Err(Fault::new(format!("`{path}` depends on where the document is served"), REMEDY));
+        return Err(Fault::new(format!("`{}` depends on where the document is served", tame(path)), REMEDY));
     }
     Ok(path.trim_end_matches('/').to_owned())
 }
@@ -53,7 +54,8 @@ fn substituted(url: &str, server: &Server) -> Result<String, Fault> {
         let variables = server.variables.as_ref().map_or(&[][..], |variables| &variables.0);
         let variable = variables.iter().find(|(key, _)| key.value == name);
         let default = variable.and_then(|(_, variable)| variable.default.as_ref());
-        let default = default.ok_or_else(|| Fault::new(format!("the variable `{name}` has no default"), REMEDY))?;
+        let default =
+            default.ok_or_else(|| Fault::new(format!("the variable `{}` has no default", tame(name)), REMEDY))?;
         text.push_str(before);
         text.push_str(&default.value);
         rest = behind;
@@ -88,6 +90,7 @@ mod tests {
         check("url: /v2", "", "/v2");
         check("url: /", "", "");
         check("description: none", "", "");
+        check("url: '{s}://x/y'\nvariables: { s: { default: https } }", "https://x", "/y");
         let variables = "variables: { host: { default: eu }, base: { default: v2, enum: [v1, v2] } }";
         check(&format!("url: 'https://{{host}}.example.com/{{base}}'\n{variables}"), "https://eu.example.com", "/v2");
     }

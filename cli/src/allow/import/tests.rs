@@ -172,6 +172,25 @@ fn bombs_do_not_go_off() {
     }
 }
 
+/// A document can come from anywhere.
+#[test]
+fn nothing_in_a_document_can_steer_a_terminal() {
+    let steering = [
+        "openapi: \"\\e[2J\"",
+        "swagger: \"\\e[2J\"",
+        "openapi: 3.0.0\npaths: { /a: { $ref: \"\\e[2J\" }, /b: { $ref: \"#\\e[2J\" } }",
+        "openapi: 3.0.0\nservers: [ { url: \"\\e[2J\" } ]",
+        "openapi: 3.0.0\nservers: [ { url: \"{\\e[2J}\" } ]",
+        "openapi: 3.0.0\npaths: { /a: { get: { tags: [ \"\\e[2J\" ] } } }",
+    ];
+    for document in steering {
+        let Err(Exit::Usage(text)) = imported(&ImportArgs { tags: vec!["x".to_owned()], ..args() }, document) else {
+            panic!("{document} is taken")
+        };
+        assert!(!text.contains('\u{1b}') && text.contains("\\u{1b}[2J"), "{text}");
+    }
+}
+
 #[test]
 fn names_and_titles_cannot_break_out() {
     let title = "openapi: 3.0.0\ninfo: { title: \"A\\n  x:\\n\\u202e B\", version: \"1\\n2\" }\npaths: { /a: { get: { operationId: \"g\\n- GET /**\" } } }\n";
