@@ -11,7 +11,7 @@ use settings::{
 };
 
 use super::{CONNECT_TIMEOUT, RESPONSE_TIMEOUT, Service, Upstream, raw::RawService, url};
-use crate::whitelist::{Host, Rule, RuleError};
+use crate::whitelist::{Host, Mode, Rule, RuleError};
 
 /// Waits for an upstream: below a millisecond nothing answers, beyond a day nobody listens any more.
 const WAITS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(24 * 3600);
@@ -57,6 +57,7 @@ fn check(name: &Text, raw: &RawService, found: &mut Findings<'_>) -> Option<Serv
             format!("nothing of `{}` is allowed, so every request is denied; add rules under `allow`", name.value),
         );
     }
+    let mode = mode(name, raw.mode.as_ref(), found);
     let host = host_field(raw.host.as_ref(), upstream.as_ref(), found);
     let trust_forwarded = found.or(raw.trust_forwarded.as_ref(), false, switch);
     let wait = || duration_within(WAITS);
@@ -67,6 +68,7 @@ fn check(name: &Text, raw: &RawService, found: &mut Findings<'_>) -> Option<Serv
         name: service?,
         upstream: upstream?,
         allow: allow?.into_iter().map(|rule| rule.value).collect(),
+        mode: mode?,
         host: host?,
         trust_forwarded: trust_forwarded?,
         connect_timeout: connect_timeout?,
@@ -83,6 +85,21 @@ fn rule(text: &str) -> Result<Rule, Fault> {
         "write METHODS PATH; in a [ list ] a rule that holds a comma goes into quotes, as in \"GET,HEAD /orders\""
     };
     text.parse().map_err(|error: RuleError| Fault::new(error.message, remedy).at_byte(error.offset))
+}
+
+/// Whoever turns the whitelist off is told so at each start.
+fn mode(name: &Text, raw: Option<&Text>, found: &mut Findings<'_>) -> Option<Mode> {
+    let mode = found.or(raw, Mode::Enforce, |text| match text {
+        "enforce" => Ok(Mode::Enforce),
+        "audit" => Ok(Mode::Audit),
+        _ => Err(Fault::new(format!("`{text}` is not a mode"), "write enforce or audit")),
+    })?;
+    if let (Mode::Audit, Some(text)) = (mode, raw) {
+        let what =
+            format!("`{}` is in audit mode: what no rule allows is SENT to its upstream, and logged", name.value);
+        found.warn(text.place, what);
+    }
+    Some(mode)
 }
 
 fn service_name(text: &str) -> Result<ServiceName, Fault> {

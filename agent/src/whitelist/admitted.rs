@@ -5,6 +5,8 @@ use std::fmt;
 use http::{HeaderMap, Method, uri::PathAndQuery};
 use proto::wire::ServiceName;
 
+use super::Denied;
+
 /// A request that may go to its upstream. Only [`Whitelist::admit`](super::Whitelist::admit) makes one.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Admitted {
@@ -28,8 +30,17 @@ pub struct Parts {
     pub content_length: Option<u64>,
     /// Whether the client waits for a 100 before it sends the body.
     pub expects_continue: bool,
-    /// Which rule of the service allowed it, counted from 0: the first that does. For logs and counters.
-    pub rule: usize,
+    /// Why it may be sent. For logs and counters.
+    pub grounds: Grounds,
+}
+
+/// Why a request may be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grounds {
+    /// A rule of the service allows it: the first that does, counted from 0.
+    Rule(usize),
+    /// No rule allows it, for this reason; but the service is in [`Mode::Audit`](super::Mode::Audit).
+    Audit(Denied),
 }
 
 impl Admitted {
@@ -69,10 +80,19 @@ impl Admitted {
         self.parts.expects_continue
     }
 
-    /// Which rule of the service allowed it, counted from 0.
+    /// Why it may be sent.
     #[must_use]
-    pub fn rule(&self) -> usize {
-        self.parts.rule
+    pub fn grounds(&self) -> Grounds {
+        self.parts.grounds
+    }
+
+    /// Which rule of the service allows it, counted from 0; none if it is sent in audit mode alone.
+    #[must_use]
+    pub fn rule(&self) -> Option<usize> {
+        match self.parts.grounds {
+            Grounds::Rule(rule) => Some(rule),
+            Grounds::Audit(_) => None,
+        }
     }
 
     /// Gives everything away, to be sent once.
@@ -94,7 +114,7 @@ impl fmt::Debug for Parts {
         f.debug_struct("Admitted")
             .field("service", &self.service)
             .field("method", &self.method)
-            .field("rule", &self.rule)
+            .field("grounds", &self.grounds)
             .finish_non_exhaustive()
     }
 }

@@ -7,6 +7,7 @@
 //! rules say; then one single [`Rule`] must match; then `headers` rebuilds what is sent. [`Admitted`] is the proof.
 
 mod admitted;
+mod audit;
 mod denied;
 mod explain;
 mod framing;
@@ -28,7 +29,8 @@ use std::collections::HashMap;
 use http::{HeaderValue, header::HOST, uri::PathAndQuery};
 use proto::wire::{RequestHead, ServiceName};
 
-pub use admitted::{Admitted, Parts};
+pub use admitted::{Admitted, Grounds, Parts};
+pub use audit::Mode;
 pub use denied::{Denied, Reason, Step};
 pub use explain::{Explanation, NearMiss, Verdict};
 pub use rule::{Rule, RuleError};
@@ -42,6 +44,7 @@ pub struct Service {
     rules: Vec<Rule>,
     trust_forwarded: bool,
     host: Host,
+    mode: Mode,
 }
 
 /// What the `Host` field of a request to the upstream says.
@@ -57,7 +60,7 @@ impl Service {
     /// A service that allows what any one of `rules` allows, and nothing if there are none.
     #[must_use]
     pub fn new(rules: Vec<Rule>, host: Host) -> Self {
-        Self { rules, trust_forwarded: false, host }
+        Self { rules, trust_forwarded: false, host, mode: Mode::Enforce }
     }
 
     /// Says whether headers that tell who the client is pass, such as `Forwarded`, although a compromised gateway
@@ -65,6 +68,12 @@ impl Service {
     #[must_use]
     pub fn with_trust_forwarded(self, trust_forwarded: bool) -> Self {
         Self { trust_forwarded, ..self }
+    }
+
+    /// Says what becomes of a request that no rule allows. By default it is denied.
+    #[must_use]
+    pub fn with_mode(self, mode: Mode) -> Self {
+        Self { mode, ..self }
     }
 }
 
@@ -85,7 +94,7 @@ impl Whitelist {
     /// # Errors
     /// [`Denied`] if a step of "Refuse, never repair" refuses it or no rule allows it.
     pub fn admit(&self, head: &RequestHead) -> Result<Admitted, Denied> {
-        let (service, rule, framing) = self.judge(head)?;
+        let (service, grounds, framing) = self.judge(head)?;
         let parts = Parts {
             service: head.service.clone(),
             method: head.method.clone(),
@@ -93,7 +102,7 @@ impl Whitelist {
             headers: headers::rebuild(&head.headers, host(service, head)?, service.trust_forwarded),
             content_length: framing.content_length,
             expects_continue: framing.expects_continue,
-            rule,
+            grounds,
         };
         Ok(Admitted { parts })
     }
@@ -102,31 +111,46 @@ impl Whitelist {
     #[must_use]
     pub fn explain(&self, head: &RequestHead) -> Explanation {
         let rules = self.services.get(&head.service).map_or(&[][..], |service| &service.rules);
-        let verdict = match self.admit(head) {
-            Ok(admitted) => Verdict::Allowed { rule: admitted.rule(), text: rules[admitted.rule()].to_string() },
-            Err(denied) if denied.step == Step::Rules => {
+        let admitted = self.admit(head).map(|admitted| admitted.grounds());
+        let would_deny = matches!(admitted, Ok(Grounds::Audit(_)));
+        let verdict = match admitted {
+            Ok(Grounds::Rule(rule)) => Verdict::Allowed { rule, text: rules[rule].to_string() },
+            Ok(Grounds::Audit(denied)) | Err(denied) if denied.step == Step::Rules => {
                 let mut scratch = String::new();
                 let target = Target::judge(&head.target, &head.method, &mut scratch).ok();
                 let nearest = target.and_then(|target| explain::nearest(rules, &head.method, &target, head.upgrade));
                 Verdict::Refused { denied, nearest }
             }
-            Err(denied) => Verdict::Refused { denied, nearest: None },
+            Ok(Grounds::Audit(denied)) | Err(denied) => Verdict::Refused { denied, nearest: None },
         };
-        Explanation { service: head.service.clone(), verdict }
+        Explanation { service: head.service.clone(), verdict, would_deny }
     }
 
-    /// The one place that decides. A rule's position is its name in logs; it says nothing about precedence.
-    fn judge(&self, head: &RequestHead) -> Result<(&Service, usize, Framing), Denied> {
+    /// The one place that decides: as the rules say, and as the mode of the service says where they say no.
+    fn judge(&self, head: &RequestHead) -> Result<(&Service, Grounds, Framing), Denied> {
         let service = self.services.get(&head.service).ok_or(Denied::new(Reason::UnknownService))?;
+        match service.judge(head) {
+            Ok((rule, framing)) => Ok((service, Grounds::Rule(rule), framing)),
+            Err(denied) => {
+                let framing = audit::judge(service.mode, head, denied)?;
+                Ok((service, Grounds::Audit(denied), framing))
+            }
+        }
+    }
+}
+
+impl Service {
+    /// What the rules say. A rule's position is its name in logs; it says nothing about precedence.
+    fn judge(&self, head: &RequestHead) -> Result<(usize, Framing), Denied> {
         let mut scratch = String::new();
         let target = Target::judge(&head.target, &head.method, &mut scratch)?;
         let framing = framing::judge(&head.headers)?;
-        let matching = service.rules.iter().position(|rule| rule.matches(&head.method, &target));
+        let matching = self.rules.iter().position(|rule| rule.matches(&head.method, &target));
         let rule = matching.ok_or(Denied::new(Reason::NoRule))?;
         if head.upgrade {
             return Err(Denied::new(Reason::Upgrade));
         }
-        Ok((service, rule, framing))
+        Ok((rule, framing))
     }
 }
 
