@@ -13,5 +13,6 @@ mod hostile_gateway;
 mod lies;
 mod lifecycle;
 mod reviewed;
+mod rule_limits;
 mod streams;
 mod whitelist;
