@@ -12,12 +12,23 @@ use crate::{
 /// Most nodes that aliases may repeat: enough for any list shared between services, too few for a bomb.
 const REPEATED_NODES: usize = 100_000;
 
+/// Most nodes of a configuration: values, keys, lists and mappings.
+const NODES: usize = 250_000;
+
 /// Reads the one document of a file.
 ///
 /// # Errors
 /// [`Invalid`] with the first thing that is not YAML or does not fit the keys of `T`.
 pub fn read<T: DeserializeOwned>(source: &Source) -> Result<T, Invalid> {
-    let read: Result<Option<T>, Error> = serde_saphyr::from_str_with_options(source.text(), options());
+    read_within(source, NODES)
+}
+
+/// Reads a document of at most so many nodes. JSON can be read so as well: it is YAML.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_within<T: DeserializeOwned>(source: &Source, nodes: usize) -> Result<T, Invalid> {
+    let read: Result<Option<T>, Error> = serde_saphyr::from_str_with_options(source.text(), options(nodes));
     match read {
         Ok(Some(raw)) => Ok(raw),
         Ok(None) => Err(empty(source)),
@@ -34,8 +45,10 @@ pub fn keys(source: &Source) -> Result<Vec<String>, Invalid> {
     Ok(entries.0.into_iter().map(|(key, _)| key.value).collect())
 }
 
-fn options() -> Options {
+fn options(nodes: usize) -> Options {
     serde_saphyr::options! {
+        // Beginnings and ends of mappings and lists are events as well.
+        budget: serde_saphyr::budget! { max_nodes: nodes, max_events: nodes.saturating_mul(2) },
         with_snippet: false,
         reject_unsupported_tags: true,
         // A rule must read as it is judged: nothing hides in base64.
@@ -91,9 +104,10 @@ fn explain(error: &Error) -> Fault {
         Error::Budget { .. }
         | Error::AliasReplayLimitExceeded { .. }
         | Error::AliasExpansionLimitExceeded { .. }
-        | Error::AliasReplayStackDepthExceeded { .. } => {
-            Fault::new("the file is nested or repeated beyond reason", "write it without so many aliases or levels")
-        }
+        | Error::AliasReplayStackDepthExceeded { .. } => Fault::new(
+            "the file is long, nested or repeated beyond reason",
+            "write it without so many values, levels or aliases",
+        ),
         Error::UnknownAnchor { .. } => Fault::new(
             "`*` begins an alias here, and no `&` names its target",
             "put the value into quotes if it is meant literally, as in \"*.acme\"",

@@ -11,7 +11,7 @@ use settings::{
 };
 
 use super::{CONNECT_TIMEOUT, RESPONSE_TIMEOUT, Service, Upstream, raw::RawService, rule, url};
-use crate::whitelist::Host;
+use crate::whitelist::{Host, Mode};
 
 /// Waits for an upstream: below a millisecond nothing answers, beyond a day nobody listens any more.
 pub(super) const WAITS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(24 * 3600);
@@ -58,6 +58,7 @@ fn check(name: &Text, raw: &RawService, found: &mut Findings<'_>) -> Option<Serv
             format!("nothing of `{}` is allowed, so every request is denied; add rules under `allow`", name.value),
         );
     }
+    let mode = mode(name, raw.mode.as_ref(), found);
     let host = host_field(raw.host.as_ref(), upstream.as_ref(), found);
     let wait = || duration_within(WAITS);
     let connect_timeout = found.or(raw.connect_timeout.as_ref(), CONNECT_TIMEOUT, wait());
@@ -69,6 +70,7 @@ fn check(name: &Text, raw: &RawService, found: &mut Findings<'_>) -> Option<Serv
         name: service?,
         upstream: upstream?,
         allow: allow?,
+        mode: mode?,
         host: host?,
         trust_forwarded: trust_forwarded?,
         connect_timeout: connect_timeout?,
@@ -76,6 +78,21 @@ fn check(name: &Text, raw: &RawService, found: &mut Findings<'_>) -> Option<Serv
         idle_timeout: Some(idle?).filter(|idle| !idle.is_zero()),
         total_timeout: Some(total?).filter(|total| !total.is_zero()),
     })
+}
+
+/// Whoever turns the whitelist off is told so at each start.
+fn mode(name: &Text, raw: Option<&Text>, found: &mut Findings<'_>) -> Option<Mode> {
+    let mode = found.or(raw, Mode::Enforce, |text| match text {
+        "enforce" => Ok(Mode::Enforce),
+        "audit" => Ok(Mode::Audit),
+        _ => Err(Fault::new(format!("`{text}` is not a mode"), "write enforce or audit")),
+    })?;
+    if let (Mode::Audit, Some(text)) = (mode, raw) {
+        let what =
+            format!("`{}` is in audit mode: what no rule allows is SENT to its upstream, and logged", name.value);
+        found.warn(text.place, what);
+    }
+    Some(mode)
 }
 
 fn service_name(text: &str) -> Result<ServiceName, Fault> {

@@ -13,6 +13,7 @@ use std::{
     future::{Future, poll_fn},
     io,
     pin::{Pin, pin},
+    sync::Arc,
     task::{Poll, ready},
     time::Duration,
 };
@@ -48,7 +49,7 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// One service's server, and the idle connections to it.
 pub(crate) struct Upstream {
     settings: config::Service,
-    pool: Pool,
+    pool: Arc<Pool>,
 }
 
 /// How a replay ended, for the log.
@@ -82,8 +83,11 @@ enum NoAnswer {
 }
 
 impl Upstream {
-    pub(crate) fn new(settings: config::Service) -> Self {
-        Self { settings, pool: Pool::default() }
+    /// Takes over the idle connections of an earlier one for the same server.
+    pub(crate) fn new(settings: config::Service, earlier: Option<&Self>) -> Self {
+        let same = earlier.filter(|earlier| earlier.settings.upstream == settings.upstream);
+        let pool = same.map(|earlier| earlier.pool.clone()).unwrap_or_default();
+        Self { settings, pool }
     }
 
     /// Closes connections that have lain idle for too long.

@@ -73,6 +73,25 @@ impl Step {
         let number = self as u8;
         (1..=9).contains(&number).then_some(number)
     }
+
+    /// The step as counters spell it: its number, or a word if it is none of the nine.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Service => "service",
+            Self::Form => "1",
+            Self::Bytes => "2",
+            Self::Triplets => "3",
+            Self::Decoded => "4",
+            Self::Dots => "5",
+            Self::Empty => "6",
+            Self::Ambiguous => "7",
+            Self::Override => "8",
+            Self::Size => "9",
+            Self::Framing => "framing",
+            Self::Rules => "rules",
+        }
+    }
 }
 
 /// Why a request was refused.

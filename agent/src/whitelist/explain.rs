@@ -21,21 +21,23 @@ use super::{
 pub struct Explanation {
     /// The service that was asked for.
     pub service: ServiceName,
-    /// The verdict and its grounds.
+    /// What the rules say, and why.
     pub verdict: Verdict,
+    /// Whether a refused request is sent all the same, because the service is in audit mode.
+    pub would_deny: bool,
 }
 
 /// Yes or no, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It would be sent.
+    /// A rule allows it.
     Allowed {
         /// Which rule of the service allows it, counted from 0.
         rule: usize,
         /// That rule as the user wrote it.
         text: String,
     },
-    /// It would not be sent.
+    /// None does, or none is asked.
     Refused {
         /// Where and why.
         denied: Denied,
@@ -56,7 +58,7 @@ pub struct NearMiss {
 }
 
 impl Explanation {
-    /// Whether the request would be sent.
+    /// Whether a rule allows the request.
     #[must_use]
     pub fn is_allowed(&self) -> bool {
         matches!(self.verdict, Verdict::Allowed { .. })
@@ -67,16 +69,21 @@ impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let service = &self.service;
         match &self.verdict {
-            Verdict::Allowed { rule, text } => write!(f, "allowed by {service}.allow[{rule}] \"{text}\""),
+            Verdict::Allowed { rule, text } => write!(f, "allowed by {service}.allow[{rule}] \"{text}\"")?,
             Verdict::Refused { denied, nearest } => {
                 match denied.step.number() {
                     Some(step) => write!(f, "refused at step {step}: {denied}")?,
                     None => write!(f, "refused: {denied}")?,
                 }
-                let Some(NearMiss { rule, text, differs }) = nearest else { return Ok(()) };
-                write!(f, "\nnearest: {service}.allow[{rule}] \"{text}\": {differs}")
+                if let Some(NearMiss { rule, text, differs }) = nearest {
+                    write!(f, "\nnearest: {service}.allow[{rule}] \"{text}\": {differs}")?;
+                }
             }
         }
+        if self.would_deny {
+            write!(f, "\nSENT ALL THE SAME: {service} is in audit mode")?;
+        }
+        Ok(())
     }
 }
 

@@ -8,6 +8,7 @@
 //! what is sent. [`Admitted`] is the proof. Rules are read by `short` and `long`, which refuse what could never match.
 
 mod admitted;
+mod audit;
 mod denied;
 mod explain;
 mod fate;
@@ -34,7 +35,8 @@ use std::collections::{HashMap, hash_map::Entry};
 use http::{HeaderValue, header::HOST, uri::PathAndQuery};
 use proto::wire::{RequestHead, ServiceName};
 
-pub use admitted::{Admitted, Parts};
+pub use admitted::{Admitted, Grounds, Parts};
+pub use audit::Mode;
 pub use denied::{Denied, Reason, Step};
 pub use explain::{Explanation, NearMiss, Verdict};
 pub use long::{LongForm, Query, Values};
@@ -51,6 +53,7 @@ pub struct Service {
     rules: Vec<Rule>,
     trust_forwarded: bool,
     host: Host,
+    mode: Mode,
 }
 
 /// What the `Host` field of a request to the upstream says.
@@ -66,7 +69,7 @@ impl Service {
     /// A service that allows what any one of `rules` allows, and nothing if there are none.
     #[must_use]
     pub fn new(rules: Vec<Rule>, host: Host) -> Self {
-        Self { rules, trust_forwarded: false, host }
+        Self { rules, trust_forwarded: false, host, mode: Mode::Enforce }
     }
 
     /// Says whether headers that tell who the client is pass, such as `Forwarded`, although a compromised gateway
@@ -74,6 +77,12 @@ impl Service {
     #[must_use]
     pub fn with_trust_forwarded(self, trust_forwarded: bool) -> Self {
         Self { trust_forwarded, ..self }
+    }
+
+    /// Says what becomes of a request that no rule allows. By default it is denied.
+    #[must_use]
+    pub fn with_mode(self, mode: Mode) -> Self {
+        Self { mode, ..self }
     }
 }
 
@@ -150,17 +159,24 @@ impl Whitelist {
     pub fn admit(&self, head: &RequestHead) -> Result<Admitted, Denied> {
         let service = self.service(head)?;
         let mut scratch = String::new();
-        let (asked, rule, framing) = service.judge(head, &mut scratch)?;
+        let (passing, grounds, framing) = match service.judge(head, &mut scratch) {
+            Ok((asked, rule, framing)) => (asked.passing, Grounds::Rule(rule), framing),
+            Err(denied) => {
+                let framing = audit::judge(service.mode, head, denied)?;
+                (Passing::new(&head.headers, service.trust_forwarded), Grounds::Audit(denied), framing)
+            }
+        };
+        let rule = if let Grounds::Rule(rule) = grounds { Some(&service.rules[rule]) } else { None };
         let parts = Parts {
             service: head.service.clone(),
             method: head.method.clone(),
             path_and_query: unchanged(head)?,
-            headers: asked.passing.rebuild(host(service, head)?),
+            headers: passing.rebuild(host(service, head)?),
             content_length: framing.content_length,
             expects_continue: framing.expects_continue,
-            rule,
-            limits: service.rules[rule].limits,
-            upgrade: service.rules[rule].conditions.upgrade.filter(|_| head.upgrade),
+            grounds,
+            limits: rule.map(|rule| rule.limits).unwrap_or_default(),
+            upgrade: rule.and_then(|rule| rule.conditions.upgrade).filter(|_| head.upgrade),
         };
         Ok(Admitted { parts })
     }
@@ -169,11 +185,15 @@ impl Whitelist {
     #[must_use]
     pub fn explain(&self, head: &RequestHead) -> Explanation {
         let rules = self.services.get(&head.service).map_or(&[][..], |service| &service.rules);
-        let verdict = match self.admit(head) {
-            Ok(admitted) => Verdict::Allowed { rule: admitted.rule(), text: rules[admitted.rule()].to_string() },
-            Err(denied) => Verdict::Refused { nearest: self.nearest(head, &denied), denied },
+        let admitted = self.admit(head).map(|admitted| admitted.grounds());
+        let would_deny = matches!(admitted, Ok(Grounds::Audit(_)));
+        let verdict = match admitted {
+            Ok(Grounds::Rule(rule)) => Verdict::Allowed { rule, text: rules[rule].to_string() },
+            Ok(Grounds::Audit(denied)) | Err(denied) => {
+                Verdict::Refused { nearest: self.nearest(head, &denied), denied }
+            }
         };
-        Explanation { service: head.service.clone(), verdict }
+        Explanation { service: head.service.clone(), verdict, would_deny }
     }
 
     /// The rule that comes nearest, if it is for the rules to permit what was denied.

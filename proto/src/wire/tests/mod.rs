@@ -3,6 +3,7 @@
 
 mod caps;
 mod malformed;
+mod plain;
 mod round_trips;
 mod specification;
 
