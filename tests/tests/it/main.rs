@@ -12,6 +12,7 @@ mod hostile_agent;
 mod hostile_gateway;
 mod lies;
 mod lifecycle;
+mod reload;
 mod reviewed;
 mod streams;
 mod whitelist;
