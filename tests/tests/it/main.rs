@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
 mod admission;
+mod audit;
 mod bodies;
 mod calls;
 mod failures;
@@ -13,6 +14,7 @@ mod hostile_gateway;
 mod lies;
 mod lifecycle;
 mod reload;
+mod reload_load;
 mod reviewed;
 mod streams;
 mod whitelist;

@@ -105,31 +105,48 @@ async fn every_way_to_change_a_file() {
     assert_eq!(scene.gateway.status().await["links"][0]["address"], link, "the link has lived through all of it");
 }
 
-/// What a kubelet does: a folder with the new files, a link to it beside the old one, and a rename.
+/// What a kubelet does: a folder with the new file, a link to it beside the old one, and a rename.
+fn publish(folder: &Path, number: u64, text: &str) {
+    let data = format!("..2026_11_20_{number}");
+    fs::create_dir(folder.join(&data)).unwrap();
+    fs::write(folder.join(&data).join("agent.yaml"), text).unwrap();
+    symlink(data, folder.join("..data_tmp")).unwrap();
+    fs::rename(folder.join("..data_tmp"), folder.join("..data")).unwrap();
+    let _ = fs::remove_dir_all(folder.join(format!("..2026_11_20_{}", number - 1)));
+}
+
 #[tokio::test]
 async fn the_dance_of_a_config_map() {
     let (folder, upstream) = (Scratch::new(), Upstream::start().await);
     let gateway = Sidecar::gateway(&bridge::gateway_yaml(""));
-    let publish = |version: &str, allow: &str| {
-        let data = folder.path().join(version);
-        fs::create_dir(&data).unwrap();
-        fs::write(data.join("agent.yaml"), yaml(gateway.address("tunnel"), upstream.address(), allow)).unwrap();
-        symlink(version, folder.path().join("..data_tmp")).unwrap();
-        fs::rename(folder.path().join("..data_tmp"), folder.path().join("..data")).unwrap();
-    };
-    publish("..2026_11_20_1", ONE);
+    publish(folder.path(), 1, &yaml(gateway.address("tunnel"), upstream.address(), ONE));
     symlink("..data/agent.yaml", folder.path().join("agent.yaml")).unwrap();
     let agent = Sidecar::agent_of(&folder.path().join("agent.yaml"));
     gateway.until_links(1).await;
-    let scene = Scene { folder: Scratch::new(), upstream: Upstream::start().await, gateway, agent };
+    let scene = Scene { folder, upstream, gateway, agent };
     scene.allows(200, 403).await;
     for (number, allow, one, two) in [(2, TWO, 403, 200), (3, ONE, 200, 403)] {
-        let data = folder.path().join(format!("..2026_11_20_{number}"));
-        fs::create_dir(&data).unwrap();
-        fs::write(data.join("agent.yaml"), yaml(scene.gateway.address("tunnel"), upstream.address(), allow)).unwrap();
-        symlink(data.file_name().unwrap(), folder.path().join("..data_tmp")).unwrap();
-        fs::rename(folder.path().join("..data_tmp"), folder.path().join("..data")).unwrap();
-        fs::remove_dir_all(folder.path().join(format!("..2026_11_20_{}", number - 1))).unwrap();
+        publish(scene.folder.path(), number, &scene.yaml(allow));
+        scene.generation(number).await;
+        scene.allows(one, two).await;
+    }
+}
+
+/// The file is reached through a link, and its real folder is not watched: it is looked at each half minute.
+#[tokio::test]
+async fn what_nobody_tells_is_found_by_looking() {
+    let (folder, elsewhere) = (Scratch::new(), Scratch::new());
+    let (gateway, upstream) = (Sidecar::gateway(&bridge::gateway_yaml("")), Upstream::start().await);
+    let real = elsewhere.path().join("agent.yaml");
+    fs::write(&real, yaml(gateway.address("tunnel"), upstream.address(), ONE)).unwrap();
+    symlink(&real, folder.path().join("agent.yaml")).unwrap();
+    let agent = Sidecar::agent_of(&folder.path().join("agent.yaml"));
+    gateway.until_links(1).await;
+    let scene = Scene { folder, upstream, gateway, agent };
+    scene.allows(200, 403).await;
+    // The first may still be seen by the look at the beginning.
+    for (number, allow, one, two) in [(2, TWO, 403, 200), (3, ONE, 200, 403)] {
+        fs::write(&real, scene.yaml(allow)).unwrap();
         scene.generation(number).await;
         scene.allows(one, two).await;
     }
