@@ -22,6 +22,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Process {
     child: Child,
+    file: PathBuf,
     log: Lines,
     output: Lines,
 }
@@ -44,7 +45,13 @@ impl Process {
         let mut child = command.spawn().expect("the binary can be started");
         let log = collect(child.stderr.take().expect("standard error is piped"));
         let output = collect(child.stdout.take().expect("standard output is piped"));
-        Self { child, log, output }
+        Self { child, file: folder.path().join(file), log, output }
+    }
+
+    /// Its configuration.
+    #[must_use]
+    pub fn file(&self) -> &Path {
+        &self.file
     }
 
     /// Its log so far.

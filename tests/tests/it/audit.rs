@@ -153,10 +153,8 @@ async fn a_rotated_log_is_found_again() {
     assert_eq!(scene.lines(1).await[0]["path"], "/bytes/2", "no hole where the old lines were");
 
     fs::rename(scene.log(), &old).unwrap();
-    let mut calls = 1;
     until("a line in a new file", async || {
         assert_eq!(scene.calls("GET", "/bytes/3").await, 200);
-        calls += 1;
         (!read(&scene.log()).is_empty()).then_some(())
     })
     .await;
@@ -169,7 +167,6 @@ async fn a_rotated_log_is_found_again() {
     .await;
     assert!(read(&old).iter().all(|line| line["path"] != "/bytes/4"));
     assert_eq!(read(&old)[0]["path"], "/bytes/2");
-    assert!(calls >= read(&old).len());
 }
 
 /// `/dev/full` takes no byte. What is not on record is not sent, and once there is a disk again all of it is there.

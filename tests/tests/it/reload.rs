@@ -12,8 +12,10 @@ use std::{
 use reachback_tests::{
     bridge::{self, Setup, Sidecar},
     client::{self, Raw, call},
+    process::Process,
     scratch::Scratch,
     upstream::Upstream,
+    wait::until_so,
 };
 use serde_json::Value;
 
@@ -294,4 +296,27 @@ async fn what_needs_a_restart_is_said() {
     scene.allows(403, 200).await;
     rename_over(&scene.file(), &scene.yaml(TWO));
     assert_eq!(scene.generation(3).await["needs_restart"], serde_json::json!([]));
+}
+
+/// With a signal, a wrong file is shouted about each time, with its place.
+#[tokio::test]
+async fn a_signal_reads_the_file_again() {
+    let folder = Scratch::new();
+    let good = yaml("127.0.0.1:1".parse().unwrap(), "127.0.0.1:1".parse().unwrap(), ONE);
+    let mut agent = Process::start("agent", &good, &folder);
+    agent.line(&["no link"]).await;
+    agent.signal("HUP");
+    agent.line(&["the configuration file has not changed"]).await;
+    let shouts = |count| {
+        let heard = || agent.log().iter().filter(|line| line.contains("the configuration file is wrong")).count();
+        async move { until_so("a shout", || heard() == count).await }
+    };
+    rename_over(agent.file(), &good.replace("GET /bytes", "GET bytes"));
+    shouts(1).await;
+    agent.line(&["-->", "agent-", ".yaml:6:"]).await;
+    agent.signal("HUP");
+    shouts(2).await;
+    rename_over(agent.file(), &good);
+    agent.line(&["the configuration file is good again"]).await;
+    assert!(agent.lives());
 }
