@@ -74,12 +74,15 @@ fn rename_over(path: &Path, text: &str) {
     fs::rename(beside, path).unwrap();
 }
 
+/// Makes a file at this path say something else.
+type Change = fn(&Path, &str);
+
 #[tokio::test]
 async fn every_way_to_change_a_file() {
     let scene = Scene::new(ONE).await;
     scene.allows(200, 403).await;
     let link = scene.gateway.status().await["links"][0]["address"].clone();
-    let ways: [(&str, fn(&Path, &str)); 5] = [
+    let ways: [(&str, Change); 5] = [
         ("a plain write", |path, text| fs::write(path, text).unwrap()),
         ("a rename", rename_over),
         ("a removal and a new file", |path, text| {
