@@ -1,4 +1,4 @@
-//! A hundred reloads under load: no request is lost, and none is judged by half a file.
+//! Many reloads: under load no request is lost and none is judged by half a file; gateways are not told too often.
 
 use std::{
     fs,
@@ -106,4 +106,28 @@ async fn a_hundred_reloads_under_load() {
         let strays = upstream.heads().into_iter().filter(|head| head.word(1) != path).count();
         assert_eq!(strays, 0, "what one configuration admitted went to the upstream of the other");
     }
+}
+
+/// More often than a gateway bears to be told: it would close the link.
+const FLICKERS: u64 = 50;
+
+#[tokio::test]
+async fn a_flickering_service_does_not_cost_the_link() {
+    let (folder, upstream) = (Scratch::new(), Upstream::start().await);
+    let gateway = Sidecar::gateway(&bridge::gateway_yaml(""));
+    let both = yaml(gateway.address("tunnel"), &upstream, "/bytes/1");
+    let one = both.lines().filter(|line| !line.starts_with("  b:")).map(|line| format!("{line}\n")).collect::<String>();
+    folder.write("agent.yaml", &both);
+    let agent = Sidecar::agent_of(&folder.path().join("agent.yaml"));
+    gateway.until_links(1).await;
+    let link = gateway.status().await["links"][0]["address"].clone();
+    for flicker in 1..=FLICKERS {
+        folder.write("agent.yaml", if flicker % 2 == 0 { &both } else { &one });
+        let applied = |status: &Value| (status["reload"]["generation"] == flicker + 1).then_some(());
+        agent.until_status("the reload", applied).await;
+    }
+    folder.write("agent.yaml", &one);
+    let told = |status: &Value| (status["links"][0]["services"] == serde_json::json!(["a"])).then_some(());
+    gateway.until_status("the last change", told).await;
+    assert_eq!(gateway.status().await["links"][0]["address"], link, "it is the same link");
 }
