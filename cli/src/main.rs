@@ -22,7 +22,6 @@ use crate::{
 };
 
 fn main() -> ExitCode {
-    memory::tune();
     let Args { logs, command } = Args::parse();
     let level = if matches!(command, Command::Demo) { logs::DEMO } else { logs::DEFAULT };
     let outcome = logs::start(&logs, level).and_then(|()| match command {

@@ -83,22 +83,23 @@ impl Registry {
 
     /// As [`Registry::choose`], but waits a while for an agent if there is none.
     pub(crate) async fn choose_within(&self, service: &ServiceName, wait: Duration) -> Result<Connection, Unavailable> {
-        let mut changes = self.changes.subscribe();
         match self.choose(service) {
             Err(Unavailable::NoAgent) if !wait.is_zero() => {}
             chosen => return chosen,
         }
-        let comes = async {
-            // The sender lives as long as `self`.
-            while changes.changed().await.is_ok() {
-                match self.choose(service) {
-                    Err(Unavailable::NoAgent) => {}
-                    chosen => return chosen,
-                }
+        tokio::time::timeout(wait, self.comes(service)).await.unwrap_or(Err(Unavailable::NoAgent))
+    }
+
+    /// Waits until a service has a link, or has only full ones.
+    async fn comes(&self, service: &ServiceName) -> Result<Connection, Unavailable> {
+        let mut changes = self.changes.subscribe();
+        loop {
+            match self.choose(service) {
+                Err(Unavailable::NoAgent) => {}
+                chosen => return chosen,
             }
-            Err(Unavailable::NoAgent)
-        };
-        tokio::time::timeout(wait, comes).await.unwrap_or(Err(Unavailable::NoAgent))
+            changes.changed().await.expect("the sender lives as long as the registry");
+        }
     }
 
     /// How many links an agent has.

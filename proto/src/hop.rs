@@ -34,7 +34,10 @@ fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
     let values = headers.get_all(header::CONNECTION).iter();
     let tokens = values.flat_map(|value| value.as_bytes().split(|b| *b == b','));
     tokens
-        .filter_map(|token| HeaderName::from_bytes(token.trim_ascii()).ok())
+        .map(<[u8]>::trim_ascii)
+        // The usual option, and a field that goes anyway.
+        .filter(|token| !token.eq_ignore_ascii_case(b"keep-alive"))
+        .filter_map(|token| HeaderName::from_bytes(token).ok())
         // `Connection: TE` is how a client says that its TE is meant; what passes of it is decided below.
         .filter(|name| *name != header::TE)
         .collect()

@@ -2,6 +2,7 @@
 
 mod check;
 mod raw;
+mod rule;
 mod service;
 #[cfg(test)]
 mod tests;
@@ -172,9 +173,16 @@ impl Config {
 /// # Errors
 /// [`Invalid`] with everything that is wrong with the services.
 pub fn load_services(path: &Path) -> Result<Vec<Service>, Invalid> {
-    let source = Source::read(path)?;
-    let raw: raw::RawConfig = settings::yaml::read(&source)?;
-    let mut found = Findings::new(&source);
+    services_of(&Source::read(path)?)
+}
+
+/// Checks only the services of a text that is at hand.
+///
+/// # Errors
+/// As [`load_services`].
+pub fn services_of(source: &Source) -> Result<Vec<Service>, Invalid> {
+    let raw: raw::RawConfig = settings::yaml::read(source)?;
+    let mut found = Findings::new(source);
     let services = service::check_all(&raw.services, &mut found);
     found.finish(services).map(|(services, _)| services)
 }

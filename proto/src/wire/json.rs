@@ -14,10 +14,18 @@ use serde::{
     de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
 };
 
-use super::{head::HeaderSize, limits::SERVICES};
+use super::{head::HeaderSize, limits::SERVICES, plain};
 
 /// Reads a JSON object into its fields, and nothing after it.
 pub(super) fn read(text: &str) -> Result<Fields<'_>, serde_json::Error> {
+    match plain::read(text) {
+        Some(fields) => Ok(fields),
+        None => read_any(text),
+    }
+}
+
+/// Reads any JSON.
+pub(super) fn read_any(text: &str) -> Result<Fields<'_>, serde_json::Error> {
     let mut fields = Fields::default();
     let mut json = serde_json::Deserializer::from_str(text);
     json.deserialize_map(FieldsVisitor(&mut fields))?;
@@ -176,13 +184,9 @@ impl<'de> Deserialize<'de> for Headers {
                 f.write_str("a list of [name, value] pairs")
             }
             fn visit_seq<A: SeqAccess<'de>>(self, mut pairs: A) -> Result<Self::Value, A::Error> {
-                let mut lines = Lines {
-                    headers: HeaderMap::new(),
-                    values: BytesMut::with_capacity(EXPECTED_BYTES),
-                    size: HeaderSize::default(),
-                };
+                let mut lines = Lines::default();
                 while pairs.next_element_seed(&mut lines)?.is_some() {}
-                Ok(Headers(lines.headers))
+                Ok(lines.into())
             }
         }
         from.deserialize_seq(HeadersVisitor)
@@ -190,11 +194,24 @@ impl<'de> Deserialize<'de> for Headers {
 }
 
 /// Header lines while they are read.
-struct Lines {
+pub(super) struct Lines {
     headers: HeaderMap,
     /// All values share one buffer: an allocation for each would cost more than the decoding.
     values: BytesMut,
     size: HeaderSize,
+}
+
+impl Default for Lines {
+    fn default() -> Self {
+        let values = BytesMut::with_capacity(EXPECTED_BYTES);
+        Self { headers: HeaderMap::new(), values, size: HeaderSize::default() }
+    }
+}
+
+impl From<Lines> for Headers {
+    fn from(lines: Lines) -> Self {
+        Self(lines.headers)
+    }
 }
 
 /// One more `[name, value]` pair.
@@ -218,7 +235,7 @@ impl<'de> Visitor<'de> for &mut Lines {
 }
 
 impl Lines {
-    fn append(&mut self, name: &str, value: &str) -> Result<(), &'static str> {
+    pub(super) fn append(&mut self, name: &str, value: &str) -> Result<(), &'static str> {
         if !extend_latin1(&mut self.values, value) {
             return Err("a header value holds a code point above 255");
         }

@@ -7,6 +7,7 @@ mod head;
 mod json;
 pub mod limits;
 mod names;
+mod plain;
 #[cfg(test)]
 mod tests;
 mod writer;

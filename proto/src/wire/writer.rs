@@ -132,7 +132,11 @@ impl Json {
             .raw(failure.code.as_str())
             .raw(r#"","message":""#)
             .prose(&failure.message)
-            .raw(if failure.retry_safe { r#"","retry_safe":true}"# } else { r#"","retry_safe":false}"# })
+            .raw(if failure.retry_safe { r#"","retry_safe":true}"# } else { r#"","retry_safe":false}"# });
+        if let Some(after) = failure.retry_after {
+            self.raw(r#","retry_after_ms":"#).millis(after);
+        }
+        self
     }
 
     /// Headers as a list of pairs.
@@ -237,7 +241,7 @@ impl Json {
 
 /// Whether a byte of a string travels as it is. (A look into a table a byte is the cheapest for strings as short as
 /// these; wider steps spend more on their beginning and end than they save.)
-fn is_plain(byte: u8) -> bool {
+pub(super) fn is_plain(byte: u8) -> bool {
     PLAIN[usize::from(byte)]
 }
 

@@ -16,5 +16,6 @@ mod lifecycle;
 mod reload;
 mod reload_load;
 mod reviewed;
+mod rule_limits;
 mod streams;
 mod whitelist;
