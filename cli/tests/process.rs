@@ -204,6 +204,38 @@ fn what_audit_mode_has_seen_can_be_learned_and_enforced() {
 }
 
 #[test]
+fn a_hangup_does_not_kill_an_agent_without_a_file() {
+    let folder = Folder::new();
+    let args = ["agent", "--gateway", "ws://127.0.0.1:1", "--service", "orders=http://127.0.0.1:1"];
+    let mut agent = folder.start(&args);
+    agent.line_with(&["no link"]);
+    agent.signal("HUP");
+    agent.line_with(&["there is no configuration file that could be read again"]);
+    agent.signal("TERM");
+    assert_eq!(agent.code(), Some(0));
+}
+
+#[test]
+fn an_audit_log_that_cannot_be_written_is_no_usage_error() {
+    let folder = Folder::new();
+    let audited = AGENT.replace("7201", "0").replace("services:", "audit_log: none/audit.jsonl\nservices:");
+    folder.write("audited.yaml", &audited);
+    folder.check(&["check", "--config", "audited.yaml"], 0, &["audit log", "none/audit.jsonl"]);
+    let reasons = ["cannot write the audit log to none/audit.jsonl (audit_log): No such file", "its folder must exist"];
+    folder.check(&["agent", "--config", "audited.yaml"], 1, &reasons);
+}
+
+#[test]
+fn audit_mode_is_not_to_be_overlooked() {
+    let folder = Folder::new();
+    folder.write("audited.yaml", &AGENT.replace("upstream:", "mode: audit\n    upstream:"));
+    let said = ["SENT, and logged", "warning: audited.yaml:8:11: `orders` is in audit mode"];
+    folder.check(&["check", "--config", "audited.yaml"], 0, &said);
+    let args = ["allow", "test", "--config", "audited.yaml", "orders", "DELETE", "/orders/42"];
+    folder.check(&args, 1, &["refused", "SENT ALL THE SAME: orders is in audit mode"]);
+}
+
+#[test]
 fn a_second_signal_ends_at_once() {
     let folder = Folder::new();
     folder.write(
