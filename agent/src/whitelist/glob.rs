@@ -44,6 +44,11 @@ impl Glob {
         at < end
     }
 
+    /// How many pieces stand between two stars.
+    pub(super) fn inner_pieces(&self) -> usize {
+        self.middle.len()
+    }
+
     /// The glob as a rule would write it, for people.
     pub(super) fn text(&self) -> String {
         let middle: String = self.middle.iter().flat_map(|piece| [piece, "*"]).collect();
