@@ -56,9 +56,9 @@ fn worst() -> Vec<(String, Vec<String>, String)> {
     let cases: [(&str, Vec<String>, String); 8] = [
         ("64 wildcards", rules(&|n| format!("GET /x{n}{}", "/*".repeat(63))), format!("/x{}", "/aa".repeat(63))),
         (
-            "64 segments with wildcards",
-            rules(&|n| format!("GET /x{n}{}", "/a*".repeat(63))),
-            format!("/x{}", "/aa".repeat(63)),
+            "8 segments with wildcards",
+            rules(&|n| format!("GET /x{n}{}", "/a*".repeat(8))),
+            format!("/x{}", "/aa".repeat(8)),
         ),
         ("4,096 segments", rules(&|n| format!("GET /x{n}/**")), "/a".repeat(TARGET / 2)),
         ("encoded", rules(&|n| format!("GET /*{n}*x")), format!("/{}", "%41".repeat(TARGET / 3))),
