@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// For a connection to the tunnel to ask for its upgrade, and again for the agent behind it to say hello: a slow or
-/// silent stranger costs no more than this.
+/// For a connection to agree upon TLS, for one to the tunnel to ask for its upgrade, and again for the agent behind it
+/// to say hello: a slow or silent stranger costs no more than this.
 pub(crate) const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// How long a client's connection may lie idle: longer than common clients keep theirs.
@@ -24,6 +24,9 @@ pub(crate) const CLIENT_BUFFER: usize = 128 * 1024;
 
 /// Connections of one listener at once; more wait in the kernel's queue. Each costs a task and a few kilobytes.
 pub(crate) const CONNECTIONS: usize = 8192;
+
+/// Connections that wait in the queue of a Unix socket: what the system gives a port.
+pub(crate) const BACKLOG: i32 = 1024;
 
 /// How long a connection may show no sign of life while its listener drains.
 pub(crate) const DRAIN_IDLE: Duration = Duration::from_secs(2);

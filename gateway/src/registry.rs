@@ -2,13 +2,14 @@
 
 use std::{
     collections::HashMap,
-    net::SocketAddr,
     sync::{Mutex, MutexGuard},
     time::{Duration, Instant},
 };
 
 use proto::{link::Connection, session::OpenError, wire::ServiceName};
 use tokio::sync::watch;
+
+use crate::listener::Peer;
 
 /// Every live link of the gateway.
 #[derive(Debug, Default)]
@@ -31,7 +32,7 @@ pub(crate) struct Entry {
     pub(crate) agent: String,
     pub(crate) instance: String,
     pub(crate) version: String,
-    pub(crate) address: SocketAddr,
+    pub(crate) address: Peer,
     pub(crate) since: Instant,
     pub(crate) services: Vec<ServiceName>,
     pub(crate) connection: Connection,

@@ -41,7 +41,8 @@ impl Sidecar {
         let config = gateway::Config::from_source(&source).unwrap_or_else(|invalid| panic!("{invalid}"));
         Self::start(async move |started, shutdown| {
             let gateway = Gateway::bind(config).await.expect("the gateway's ports are free");
-            let _ = started.send(gateway.addresses());
+            let addresses = gateway.addresses().into_iter();
+            let _ = started.send(addresses.filter_map(|(what, listen)| Some((what, listen.address()?))).collect());
             gateway.run(shutdown).await;
         })
     }

@@ -1,7 +1,9 @@
 //! A facade: plain local HTTP on one side, streams on the other.
 
 mod answer;
+mod forwarded;
 mod head;
+mod proxy;
 mod request_id;
 mod route;
 mod upload;
@@ -27,11 +29,15 @@ use proto::{
 };
 use tracing::{debug, warn};
 
-use self::upload::{Uploaded, upload};
+use self::{
+    forwarded::Hop,
+    upload::{Uploaded, upload},
+};
 use crate::{
     client::Busy,
     config,
     failure::{self, Asked, Failed},
+    listener::Peer,
     registry::{Registry, Unavailable},
     serve::Arrival,
 };
@@ -63,10 +69,10 @@ impl Facade {
     /// Answers one request: with the upstream's answer, or with a failure that says who failed.
     pub(crate) async fn answer(self: Arc<Self>, arrival: Arrival) -> Response<Body> {
         let started = Instant::now();
-        let Arrival { request, busy, .. } = arrival;
+        let Arrival { request, peer, busy } = arrival;
         let id = request_id::keep_or_make(request.headers());
         let asked = Asked::new(&request, id);
-        let response = match self.forward(request, &asked, busy).await {
+        let response = match self.forward(request, peer, &asked, busy).await {
             Ok(response) => response,
             Err(failed) => self.tell(&failed, &asked),
         };
@@ -80,18 +86,25 @@ impl Facade {
         let response = failure::response(failed, asked);
         if response.status().is_server_error() {
             let (code, reason) = (failed.failure.code.as_str(), &*failed.failure.message);
-            let (request_id, method, path, facade) = (&asked.id, &asked.method, asked.path(), self.settings.listen);
+            let (request_id, method, path, facade) = (&asked.id, &asked.method, asked.path(), &self.settings.listen);
             warn!(%request_id, %facade, %method, path, code, reason, "request failed");
         }
         response
     }
 
-    async fn forward(&self, request: Request<Incoming>, asked: &Asked, busy: Busy) -> Result<Response<Body>, Failed> {
+    async fn forward(
+        &self,
+        request: Request<Incoming>,
+        peer: Peer,
+        asked: &Asked,
+        busy: Busy,
+    ) -> Result<Response<Body>, Failed> {
         let slot = Slot::take(&self.in_flight, self.most, busy)?;
-        let (parts, body) = request.into_parts();
-        let routed = route::route(&self.settings.routing, &parts)?;
+        let (mut parts, body) = request.into_parts();
+        let routed = route::route(&self.settings.routing, &mut parts)?;
         let version = parts.version;
-        let head = head::request(parts, routed, asked.id.clone())?;
+        let hop = Hop { said: self.settings.forwarded, peer, is_tls: self.settings.tls.is_some() };
+        let head = head::request(parts, routed, hop, asked.id.clone())?;
         let held_back = head::expects_continue(&head.headers)?;
         let answered = self.exchange(head, body, held_back).await?;
         match answered {
