@@ -18,6 +18,10 @@ pub(crate) const REJECT_HOLD_OFF: Duration = Duration::from_secs(60);
 /// What `Retry-After` tells a client when a retry may soon succeed, in seconds.
 pub(crate) const RETRY_AFTER_SECONDS: u16 = 1;
 
+/// Links that one request is offered to, where they do not process it: agents that all drain or are all full must not
+/// keep it going round.
+pub(crate) const LINKS_TRIED: usize = 4;
+
 /// Bytes read from a client at once, and thereby of the head of a request: two chunks. More than a processor's cache
 /// holds would cost bulk.
 pub(crate) const CLIENT_BUFFER: usize = 128 * 1024;

@@ -21,9 +21,27 @@ pub(crate) struct Registry {
 
 #[derive(Debug, Default)]
 struct State {
-    next_id: u64,
-    links: HashMap<u64, Entry>,
-    by_service: HashMap<ServiceName, Vec<u64>>,
+    next_id: LinkId,
+    links: HashMap<LinkId, Entry>,
+    by_service: HashMap<ServiceName, Serving>,
+}
+
+/// The links that serve one name.
+#[derive(Debug, Default)]
+struct Serving {
+    links: Vec<LinkId>,
+    /// Where the next search begins, so that equals take turns.
+    turn: usize,
+}
+
+/// The number of a link, never used again.
+pub(crate) type LinkId = u64;
+
+/// A link that was chosen.
+#[derive(Clone, Debug)]
+pub(crate) struct Chosen {
+    pub(crate) link: LinkId,
+    pub(crate) connection: Connection,
 }
 
 /// A live link, as the registry and `/status` know it.
@@ -43,7 +61,7 @@ pub(crate) struct Entry {
 pub(crate) enum Unavailable {
     /// No link serves the name, or all that do are draining.
     NoAgent,
-    /// Those that serve it have as many streams as they take.
+    /// Those that serve it have as many streams as they take, or have been tried.
     Full,
 }
 
@@ -60,42 +78,52 @@ impl Registry {
         Registered { registry: self, id }
     }
 
-    /// The link that serves a name with the fewest streams in flight.
-    pub(crate) fn choose(&self, service: &ServiceName) -> Result<Connection, Unavailable> {
-        let state = self.lock();
-        let ids = state.by_service.get(service).map_or(&[][..], Vec::as_slice);
+    /// The link that serves a name with the fewest streams in flight; among equals, each in its turn. Those that were
+    /// `tried` already are not asked again.
+    pub(crate) fn choose(&self, service: &ServiceName, tried: &[LinkId]) -> Result<Chosen, Unavailable> {
+        let mut state = self.lock();
+        let State { links, by_service, .. } = &mut *state;
+        let serving = by_service.get_mut(service).ok_or(Unavailable::NoAgent)?;
+        serving.turn = (serving.turn + 1) % serving.links.len();
+        let (later, first) = serving.links.split_at(serving.turn);
         let mut unavailable = Unavailable::NoAgent;
-        let mut best: Option<(usize, &Connection)> = None;
-        for connection in ids.iter().map(|id| &state.links[id].connection) {
+        let mut best: Option<(usize, LinkId, &Connection)> = None;
+        for (&id, connection) in first.iter().chain(later).map(|id| (id, &links[id].connection)) {
             match connection.can_open() {
+                Ok(()) if tried.contains(&id) => unavailable = Unavailable::Full,
                 Ok(()) => {
                     // One link is the usual case, and needs no comparison.
-                    let streams = if ids.len() == 1 { 0 } else { connection.streams() };
-                    if best.is_none_or(|(least, _)| streams < least) {
-                        best = Some((streams, connection));
+                    let streams = if serving.links.len() == 1 { 0 } else { connection.streams() };
+                    if best.is_none_or(|(least, ..)| streams < least) {
+                        best = Some((streams, id, connection));
                     }
                 }
                 Err(OpenError::Full) => unavailable = Unavailable::Full,
                 Err(OpenError::Draining | OpenError::Ended) => {}
             }
         }
-        best.map(|(_, connection)| connection.clone()).ok_or(unavailable)
+        best.map(|(_, link, connection)| Chosen { link, connection: connection.clone() }).ok_or(unavailable)
     }
 
     /// As [`Registry::choose`], but waits a while for an agent if there is none.
-    pub(crate) async fn choose_within(&self, service: &ServiceName, wait: Duration) -> Result<Connection, Unavailable> {
-        match self.choose(service) {
+    pub(crate) async fn choose_within(
+        &self,
+        service: &ServiceName,
+        wait: Duration,
+        tried: &[LinkId],
+    ) -> Result<Chosen, Unavailable> {
+        match self.choose(service, tried) {
             Err(Unavailable::NoAgent) if !wait.is_zero() => {}
             chosen => return chosen,
         }
-        tokio::time::timeout(wait, self.comes(service)).await.unwrap_or(Err(Unavailable::NoAgent))
+        tokio::time::timeout(wait, self.comes(service, tried)).await.unwrap_or(Err(Unavailable::NoAgent))
     }
 
     /// Waits until a service has a link, or has only full ones.
-    async fn comes(&self, service: &ServiceName) -> Result<Connection, Unavailable> {
+    async fn comes(&self, service: &ServiceName, tried: &[LinkId]) -> Result<Chosen, Unavailable> {
         let mut changes = self.changes.subscribe();
         loop {
-            match self.choose(service) {
+            match self.choose(service, tried) {
                 Err(Unavailable::NoAgent) => {}
                 chosen => return chosen,
             }
@@ -125,18 +153,18 @@ impl Registry {
 }
 
 impl State {
-    fn index(&mut self, id: u64, services: &[ServiceName]) {
+    fn index(&mut self, id: LinkId, services: &[ServiceName]) {
         for service in services {
-            self.by_service.entry(service.clone()).or_default().push(id);
+            self.by_service.entry(service.clone()).or_default().links.push(id);
         }
     }
 
-    fn unindex(&mut self, id: u64) {
+    fn unindex(&mut self, id: LinkId) {
         let Some(entry) = self.links.get(&id) else { return };
         for service in &entry.services {
-            if let Some(ids) = self.by_service.get_mut(service) {
-                ids.retain(|other| *other != id);
-                if ids.is_empty() {
+            if let Some(serving) = self.by_service.get_mut(service) {
+                serving.links.retain(|other| *other != id);
+                if serving.links.is_empty() {
                     self.by_service.remove(service);
                 }
             }
@@ -148,7 +176,7 @@ impl State {
 #[derive(Debug)]
 pub(crate) struct Registered<'a> {
     registry: &'a Registry,
-    id: u64,
+    id: LinkId,
 }
 
 impl Registered<'_> {
