@@ -99,8 +99,8 @@ impl Agent {
         }
         tokio::spawn(sweep(server.clone()));
         let tasks = TaskTracker::new();
-        let (stop, reresolve) = (shutdown.clone(), config.reresolve);
-        let dialling = Dialling { server, links: links.clone(), tls, reresolve, stop, tasks: tasks.clone() };
+        let (stop, reresolve, lanes) = (shutdown.clone(), config.reresolve, config.links);
+        let dialling = Dialling { server, links: links.clone(), tls, reresolve, lanes, stop, tasks: tasks.clone() };
         dialling.start(&config, &hello(&config, instance));
 
         shutdown.cancelled().await;

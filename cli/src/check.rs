@@ -172,7 +172,8 @@ fn of_agent(config: &agent::config::Config) -> Lines {
             lines.push(line("  allow", "nothing".to_owned()));
         }
     }
-    lines.push(line("links", of_limits(config.limits)));
+    let lanes = format!("{} to each address of a gateway; ", config.links);
+    lines.push(line("links", lanes + &of_limits(config.limits)));
     lines.push(line("resolving", format!("every {}", show(config.reresolve))));
     lines.push(line("drain", format!("up to {}", show(config.drain_grace))));
     lines

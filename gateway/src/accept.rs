@@ -136,10 +136,10 @@ impl Tunnel {
             warn!(%service, "rejected an agent that claims a service it may not serve");
             return pending.reject(not_permitted(&service)).await;
         }
-        if self.registry.links_of(&agent) >= LINKS_PER_AGENT {
+        let Some(_place) = self.registry.place(&agent) else {
             warn!("rejected a link of an agent that has too many");
             return pending.reject(too_many_links()).await;
-        }
+        };
         self.run_link(pending, agent, &identity, peer).await;
     }
 

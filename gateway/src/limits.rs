@@ -35,7 +35,8 @@ pub(crate) const BACKLOG: i32 = 1024;
 /// How long a connection may show no sign of life while its listener drains.
 pub(crate) const DRAIN_IDLE: Duration = Duration::from_secs(2);
 
-/// Links of one agent at once: lanes and restarts together. Each has memory of its own.
+/// Links of one agent at once: lanes (an agent keeps 16 at most), replicas under one name and restarts together. Each has
+/// memory of its own.
 pub(crate) const LINKS_PER_AGENT: usize = 64;
 
 /// How long closing links may take to say so, once a drain has run out of time.

@@ -9,7 +9,7 @@ use std::{
 use proto::{link::Connection, session::OpenError, wire::ServiceName};
 use tokio::sync::watch;
 
-use crate::listener::Peer;
+use crate::{limits::LINKS_PER_AGENT, listener::Peer};
 
 /// Every live link of the gateway.
 #[derive(Debug, Default)]
@@ -24,6 +24,8 @@ struct State {
     next_id: LinkId,
     links: HashMap<LinkId, Entry>,
     by_service: HashMap<ServiceName, Serving>,
+    /// Links of each agent, those included that are about to be.
+    places: HashMap<String, usize>,
 }
 
 /// The links that serve one name.
@@ -84,8 +86,11 @@ impl Registry {
         let mut state = self.lock();
         let State { links, by_service, .. } = &mut *state;
         let serving = by_service.get_mut(service).ok_or(Unavailable::NoAgent)?;
-        serving.turn = (serving.turn + 1) % serving.links.len();
-        let (later, first) = serving.links.split_at(serving.turn);
+        if tried.is_empty() {
+            // Turns are the requests': a second try must not hand the next one to whoever has just refused.
+            serving.turn = serving.turn.wrapping_add(1);
+        }
+        let (later, first) = serving.links.split_at(serving.turn % serving.links.len());
         let mut unavailable = Unavailable::NoAgent;
         let mut best: Option<(usize, LinkId, &Connection)> = None;
         for (&id, connection) in first.iter().chain(later).map(|id| (id, &links[id].connection)) {
@@ -131,9 +136,16 @@ impl Registry {
         }
     }
 
-    /// How many links an agent has.
-    pub(crate) fn links_of(&self, agent: &str) -> usize {
-        self.lock().links.values().filter(|entry| entry.agent == agent).count()
+    /// Takes one of the [`LINKS_PER_AGENT`] places of an agent, for the link that is about to be; `None` if all are
+    /// taken. Taken before the link is promised, so that those that come at once do not all find the last one free.
+    pub(crate) fn place(&self, agent: &str) -> Option<Place<'_>> {
+        let mut state = self.lock();
+        let taken = state.places.entry(agent.to_owned()).or_default();
+        if *taken >= LINKS_PER_AGENT {
+            return None;
+        }
+        *taken += 1;
+        Some(Place { registry: self, agent: agent.to_owned() })
     }
 
     /// A copy of every entry, in order of age.
@@ -172,7 +184,26 @@ impl State {
     }
 }
 
-/// A link's place in the registry; dropping it takes the link out.
+/// One of the places that an agent has for links, given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Place<'a> {
+    registry: &'a Registry,
+    agent: String,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut state = self.registry.lock();
+        if let Some(taken) = state.places.get_mut(&self.agent) {
+            *taken -= 1;
+            if *taken == 0 {
+                state.places.remove(&self.agent);
+            }
+        }
+    }
+}
+
+/// A link's entry in the registry; dropping it takes the link out.
 #[derive(Debug)]
 pub(crate) struct Registered<'a> {
     registry: &'a Registry,

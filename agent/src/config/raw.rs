@@ -9,7 +9,8 @@ use settings::{
 use super::Flags;
 
 /// Keys that only an agent's configuration has: they tell one from a gateway's.
-pub const KEYS_OF_ITS_OWN: &[&str] = &["gateways", "token_file", "token_env", "ca_file", "services", "reresolve"];
+pub const KEYS_OF_ITS_OWN: &[&str] =
+    &["gateways", "token_file", "token_env", "ca_file", "services", "reresolve", "links"];
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -24,6 +25,7 @@ pub(super) struct RawConfig {
     pub(super) services: Entries<RawService>,
     pub(super) drain_grace: Option<Text>,
     pub(super) reresolve: Option<Text>,
+    pub(super) links: Option<Text>,
     pub(super) limits: RawLimits,
 }
 
