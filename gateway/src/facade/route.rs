@@ -21,8 +21,8 @@ pub(super) struct Routed {
 /// Finds the service. Of the head it changes only what was meant for the facade alone.
 pub(super) fn route(routing: &Routing, parts: &mut Parts) -> Result<Routed, Failure> {
     if parts.method == Method::CONNECT {
-        let why = "CONNECT is not supported: this facade forwards requests and no raw connections; call http:// URLs, \
-                   or take the name out of HTTPS_PROXY";
+        let why = "CONNECT is not supported: this facade forwards requests and no raw connections; call http:// URLs \
+                   and leave HTTPS_PROXY unset";
         return Err(Failure::new(FailureCode::NotSupported, why));
     }
     if let Routing::Proxy(hosts) = routing {
