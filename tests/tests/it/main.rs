@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
 mod admission;
+mod audit;
 mod bodies;
 mod calls;
 mod failures;
@@ -15,8 +16,11 @@ mod lies;
 mod lifecycle;
 mod listeners;
 mod proxy;
+mod reload;
+mod reload_load;
 mod reviewed;
 mod routing;
+mod rule_limits;
 mod sharing;
 mod streams;
 mod whitelist;
