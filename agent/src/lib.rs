@@ -3,26 +3,37 @@
 //! `dial` keeps a link to every gateway; each request on a link is judged by the [`whitelist`] and, if
 //! admitted, replayed to its `upstream`. The agent takes no work from anywhere else.
 
+mod audit;
 pub mod config;
+mod counters;
 mod dial;
 mod limits;
 mod links;
+mod offer;
 mod probes;
+mod rates;
+mod reload;
 mod serve;
 mod upstream;
+mod utc;
 pub mod whitelist;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Instant};
 
-use proto::wire::AgentHello;
-use tokio::net::TcpListener;
+use tokio::{
+    net::TcpListener,
+    sync::{Notify, watch},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
 use self::{
-    dial::Dialling,
+    audit::AuditLog,
+    dial::{Dialling, Gateways, Standing},
     links::Links,
-    probes::{Offer, ServiceStatus, Status},
+    offer::Offer,
+    probes::{Extent, Status},
+    reload::{Reloader, Reloads},
     serve::Server,
 };
 pub use config::Config;
@@ -31,9 +42,11 @@ pub use config::Config;
 #[derive(Debug)]
 pub struct Agent {
     config: Config,
-    tls: Arc<rustls::ClientConfig>,
+    standing: Standing,
     admin: Option<TcpListener>,
     health: Option<TcpListener>,
+    audit: Option<AuditLog>,
+    hangup: Arc<Notify>,
 }
 
 /// The agent cannot begin.
@@ -52,19 +65,39 @@ pub enum BindError {
     /// A configured authority is not a usable certificate.
     #[error("a certificate of ca_file cannot be used: {0}")]
     Authorities(rustls::Error),
+    /// The audit log cannot be written.
+    #[error(
+        "cannot write the audit log to {target} (audit_log): {error}\n = its folder must exist, and be writable for the user that the agent runs as"
+    )]
+    Audit {
+        /// Where it should go.
+        target: String,
+        /// Why it cannot.
+        error: io::Error,
+    },
 }
 
 impl Agent {
-    /// Binds the listeners of the configuration, if there are any.
+    /// Binds the listeners of the configuration, and opens the audit log, if there are any.
     ///
     /// # Errors
-    /// [`BindError`] for the first that cannot be bound.
+    /// [`BindError`] for the first that cannot be had.
     pub async fn bind(config: Config) -> Result<Self, BindError> {
-        let tls = dial::tls::client(config.ca.as_deref()).map_err(BindError::Authorities)?;
+        let instance = format!("{:016x}", getrandom::u64().unwrap_or_else(|_| std::process::id().into()));
+        let standing = Standing::new(&config, &config.name, &instance).map_err(BindError::Authorities)?;
         let failed = |what, address| move |error| BindError::Listen { what, address, error };
         let admin = probes::bind(config.admin).await.map_err(failed("admin", config.admin))?;
         let health = probes::bind(config.health).await.map_err(failed("health", config.health))?;
-        Ok(Self { config, tls, admin, health })
+        let audit = config.audit_log.as_ref().map(|target| {
+            AuditLog::open(target).map_err(|error| BindError::Audit { target: target.to_string(), error })
+        });
+        Ok(Self { config, standing, admin, health, audit: audit.transpose()?, hangup: Arc::default() })
+    }
+
+    /// Each time this is notified the audit log is opened anew, and the configuration file read again.
+    #[must_use]
+    pub fn with_hangup(self, hangup: Arc<Notify>) -> Self {
+        Self { hangup, ..self }
     }
 
     /// Where it listens, as bound: the real ports where the configuration says 0.
@@ -77,64 +110,65 @@ impl Agent {
             .collect()
     }
 
-    /// Runs until `shutdown`, then drains: gateways are told at once, what is in flight finishes within the grace
-    /// period, and the links close.
+    /// Runs until `shutdown`, and follows the configuration's file if it has one. Then drains: gateways are told at once,
+    /// what is in flight finishes within the grace period, and the links close.
     pub async fn run(self, shutdown: CancellationToken) {
-        let Self { config, tls, admin, health } = self;
-        let instance = format!("{:016x}", getrandom::u64().unwrap_or_else(|_| std::process::id().into()));
         let links = Arc::new(Links::default());
-        let server = Arc::new(Server::new(&config.services));
-        let status = Arc::new(Status {
-            name: config.name.clone(),
-            instance: instance.clone(),
-            started: Instant::now(),
-            links: links.clone(),
-            services: config.services.iter().map(service_status).collect(),
-            draining: shutdown.clone(),
-        });
-        for (listener, offer) in [(admin, Offer::Admin), (health, Offer::Health)] {
-            if let Some(listener) = listener {
-                tokio::spawn(probes::serve(listener, status.clone(), offer));
-            }
-        }
-        tokio::spawn(sweep(server.clone()));
         let tasks = TaskTracker::new();
-        let (stop, reresolve) = (shutdown.clone(), config.reresolve);
-        let dialling = Dialling { server, links: links.clone(), tls, reresolve, stop, tasks: tasks.clone() };
-        dialling.start(&config, &hello(&config, instance));
-
-        shutdown.cancelled().await;
-        info!(grace_s = config.drain_grace.as_secs(), "draining");
+        let (reloader, server) = self.start(&links, &tasks, &shutdown);
+        let grace = reloader.run(&shutdown).await;
+        info!(grace_s = grace.as_secs(), "draining");
         links.up().iter().for_each(|link| link.connection.drain("the agent shuts down"));
         tasks.close();
-        if tokio::time::timeout(config.drain_grace, tasks.wait()).await.is_err() {
+        if tokio::time::timeout(grace, tasks.wait()).await.is_err() {
             warn!("the grace period is over: closing what is still in flight");
             links.up().iter().for_each(|link| link.connection.close());
             // Whoever has not listened by then learns it from the lost connection.
             let _ = tokio::time::timeout(limits::LAST_WORDS, tasks.wait()).await;
         }
+        if let Some(audit) = server.audit() {
+            audit.close().await;
+        }
     }
-}
 
-fn hello(config: &Config, instance: String) -> AgentHello {
-    AgentHello {
-        agent: config.name.clone(),
-        instance,
-        services: config.services.iter().map(|service| service.name.clone()).collect(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        window: config.limits.window,
-        streams: config.limits.streams,
+    fn start(self, links: &Arc<Links>, tasks: &TaskTracker, shutdown: &CancellationToken) -> (Reloader, Arc<Server>) {
+        let Self { config, standing, admin, health, audit, hangup } = self;
+        let server = Arc::new(Server::new(Offer::new(&config.services, None), audit));
+        let reloads = Arc::new(Reloads::new(config.origin.is_some()));
+        let status = Arc::new(Status {
+            name: config.name.clone(),
+            instance: standing.hello.instance.clone(),
+            started: Instant::now(),
+            links: links.clone(),
+            server: server.clone(),
+            reloads: reloads.clone(),
+            draining: shutdown.clone(),
+        });
+        for (listener, extent) in [(admin, Extent::Admin), (health, Extent::Health)] {
+            if let Some(listener) = listener {
+                tokio::spawn(probes::serve(listener, status.clone(), extent));
+            }
+        }
+        tokio::spawn(sweep(server.clone()));
+        let (standing, news) = watch::channel(Arc::new(standing));
+        tokio::spawn(dial::announce(links.clone(), news));
+        let standing = Arc::new(standing);
+        let mut gateways = Gateways::new(Dialling {
+            server: server.clone(),
+            links: links.clone(),
+            standing: standing.clone(),
+            stop: shutdown.clone(),
+            tasks: tasks.clone(),
+        });
+        gateways.follow(&config.gateways, config.drain_grace);
+        let reloader = Reloader { current: config, server: server.clone(), standing, gateways, reloads, asked: hangup };
+        (reloader, server)
     }
-}
-
-fn service_status(service: &config::Service) -> ServiceStatus {
-    let rules = service.allow.len();
-    ServiceStatus { name: service.name.to_string(), upstream: service.upstream.to_string(), rules }
 }
 
 async fn sweep(server: Arc<Server>) {
     loop {
         tokio::time::sleep(limits::SWEEP).await;
-        server.sweep();
+        server.offer().sweep();
     }
 }

@@ -59,3 +59,39 @@ pub(crate) const RERESOLVE_AFTER_TROUBLE: Duration = Duration::from_millis(250);
 pub(crate) const REFUSAL_BYTES: usize = 16 * 1024;
 /// See [`REFUSAL_BYTES`].
 pub(crate) const REFUSAL_SHOWN: usize = 200;
+
+/// How often gateways are told of other services at most: what their budgets grant for ever.
+pub(crate) const ANNOUNCE_REST: Duration = Duration::from_secs(1);
+
+/// Lines of the audit log that wait to be written. One is at most some 40 KiB long and usually 300 bytes.
+pub(crate) const AUDIT_LINES: usize = 1024;
+
+/// How long a request waits for room among them before it is refused: a disk that is merely slow has caught up by then.
+pub(crate) const AUDIT_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often a failed write is tried again, and how often at most it is looked whether the log was rotated.
+pub(crate) const AUDIT_RETRY: Duration = Duration::from_secs(1);
+
+/// How long the writing of the last lines may hold up the end of the process.
+pub(crate) const AUDIT_LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// Bytes of a path in the audit log, escaped: what the whitelist takes of a target.
+pub(crate) const AUDIT_PATH: usize = 8192;
+
+/// Names of parameters in a line of the audit log …
+pub(crate) const AUDIT_NAMES: usize = 64;
+
+/// … and bytes of them.
+pub(crate) const AUDIT_NAMES_BYTES: usize = 4096;
+
+/// How long the configuration's folder must be quiet before the file is read: several changes are taken as one.
+pub(crate) const RELOAD_QUIET: Duration = Duration::from_millis(100);
+
+/// When it is read at the latest, although the folder does not come to rest.
+pub(crate) const RELOAD_LATEST: Duration = Duration::from_secs(2);
+
+/// How long a file that somebody writes into is left alone: until it is closed, or nothing was written for so long.
+pub(crate) const RELOAD_WRITER: Duration = Duration::from_secs(10);
+
+/// How often the file is looked at without a reason: some file systems tell of no change.
+pub(crate) const RELOAD_POLL: Duration = Duration::from_secs(30);

@@ -19,7 +19,8 @@ pub(crate) struct Links(Mutex<State>);
 struct State {
     next_id: u64,
     up: HashMap<u64, Up>,
-    gateways: BTreeMap<String, Gateway>,
+    /// Why the last link to each ended or the last dial failed, if no link has come up since.
+    gateways: BTreeMap<String, Option<String>>,
 }
 
 /// A live link.
@@ -32,7 +33,7 @@ pub(crate) struct Up {
 }
 
 /// A configured gateway.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Gateway {
     pub(crate) links: usize,
     /// Why the last link ended or the last dial failed, if no link has come up since.
@@ -45,20 +46,27 @@ impl Links {
         self.lock().gateways.entry(url.to_string()).or_default();
     }
 
+    /// Notes that a gateway is configured no more. Links to it that are still up stay until they end.
+    pub(crate) fn forget(&self, url: &GatewayUrl) {
+        self.lock().gateways.remove(&url.to_string());
+    }
+
     /// Notes a failed dial, or the end of a link.
     pub(crate) fn failed(&self, url: &GatewayUrl, address: SocketAddr, error: &str) {
-        self.lock().gateways.entry(url.to_string()).or_default().last_error = Some(format!("{address}: {error}"));
+        if let Some(gateway) = self.lock().gateways.get_mut(&url.to_string()) {
+            *gateway = Some(format!("{address}: {error}"));
+        }
     }
 
     /// Adds a link. It stays until the returned guard is dropped.
-    pub(crate) fn add(&self, url: &GatewayUrl, up: Up) -> Registered<'_> {
+    pub(crate) fn add(&self, up: Up) -> Registered<'_> {
         let mut state = self.lock();
         let id = state.next_id;
         state.next_id += 1;
+        if let Some(gateway) = state.gateways.get_mut(&up.gateway) {
+            *gateway = None;
+        }
         state.up.insert(id, up);
-        let gateway = state.gateways.entry(url.to_string()).or_default();
-        gateway.links += 1;
-        gateway.last_error = None;
         Registered { links: self, id }
     }
 
@@ -71,7 +79,12 @@ impl Links {
 
     /// Every configured gateway.
     pub(crate) fn gateways(&self) -> BTreeMap<String, Gateway> {
-        self.lock().gateways.clone()
+        let state = self.lock();
+        let links = |url: &String| state.up.values().filter(|up| up.gateway == *url).count();
+        let gateway = |(url, last_error): (&String, &Option<String>)| {
+            (url.clone(), Gateway { links: links(url), last_error: last_error.clone() })
+        };
+        state.gateways.iter().map(gateway).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -88,11 +101,6 @@ pub(crate) struct Registered<'a> {
 
 impl Drop for Registered<'_> {
     fn drop(&mut self) {
-        let mut state = self.links.lock();
-        if let Some(up) = state.up.remove(&self.id)
-            && let Some(gateway) = state.gateways.get_mut(&up.gateway)
-        {
-            gateway.links -= 1;
-        }
+        self.links.lock().up.remove(&self.id);
     }
 }

@@ -13,7 +13,14 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use crate::links::Links;
+use crate::{
+    audit::{AuditLog, AuditStatus},
+    counters::StepCounted,
+    links::Links,
+    offer::ServiceStatus,
+    reload::{ReloadStatus, Reloads},
+    serve::Server,
+};
 
 /// What there is to tell.
 pub(crate) struct Status {
@@ -21,21 +28,14 @@ pub(crate) struct Status {
     pub(crate) instance: String,
     pub(crate) started: Instant,
     pub(crate) links: Arc<Links>,
-    pub(crate) services: Vec<ServiceStatus>,
+    pub(crate) server: Arc<Server>,
+    pub(crate) reloads: Arc<Reloads>,
     pub(crate) draining: CancellationToken,
-}
-
-/// A service, as `/status` tells it.
-#[derive(Clone, Serialize)]
-pub(crate) struct ServiceStatus {
-    pub(crate) name: String,
-    pub(crate) upstream: String,
-    pub(crate) rules: usize,
 }
 
 /// Which of the routes a listener offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Offer {
+pub(crate) enum Extent {
     /// Probes only.
     Health,
     /// Probes and `/status`.
@@ -43,7 +43,7 @@ pub(crate) enum Offer {
 }
 
 /// Serves until the process ends.
-pub(crate) async fn serve(listener: TcpListener, status: Arc<Status>, offer: Offer) {
+pub(crate) async fn serve(listener: TcpListener, status: Arc<Status>, extent: Extent) {
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(crate::limits::ACCEPT_REST).await;
@@ -51,7 +51,8 @@ pub(crate) async fn serve(listener: TcpListener, status: Arc<Status>, offer: Off
         };
         let status = status.clone();
         tokio::spawn(async move {
-            let service = service_fn(|request| std::future::ready(Ok::<_, Infallible>(status.answer(&request, offer))));
+            let service =
+                service_fn(|request| std::future::ready(Ok::<_, Infallible>(status.answer(&request, extent))));
             let connection =
                 http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service);
             if let Err(error) = connection.await {
@@ -73,6 +74,8 @@ pub(crate) async fn bind(address: Option<SocketAddr>) -> io::Result<Option<TcpLi
 struct Readiness {
     ready: bool,
     reasons: Vec<String>,
+    /// What somebody should know although the agent is ready.
+    notes: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -84,8 +87,12 @@ struct Complete<'a> {
     draining: bool,
     gateways: Vec<GatewayStatus>,
     links: Vec<LinkStatus>,
-    services: &'a [ServiceStatus],
+    services: Vec<ServiceStatus>,
+    denied_unknown_service: Vec<StepCounted>,
     streams: usize,
+    notes: Vec<String>,
+    reload: ReloadStatus,
+    audit_log: Option<AuditStatus>,
 }
 
 #[derive(Serialize)]
@@ -105,19 +112,19 @@ struct LinkStatus {
 }
 
 impl Status {
-    fn answer(&self, request: &Request<Incoming>, offer: Offer) -> Response<Full<Bytes>> {
+    fn answer(&self, request: &Request<Incoming>, extent: Extent) -> Response<Full<Bytes>> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return text(StatusCode::METHOD_NOT_ALLOWED, "this listener is read-only\n");
         }
-        match (request.uri().path(), offer) {
+        match (request.uri().path(), extent) {
             ("/livez", _) => text(StatusCode::OK, "ok\n"),
             ("/readyz", _) => {
                 let reasons = self.not_ready();
                 let ready = reasons.is_empty();
                 let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-                json(status, &Readiness { ready, reasons })
+                json(status, &Readiness { ready, reasons, notes: self.notes() })
             }
-            ("/status", Offer::Admin) => json(StatusCode::OK, &self.complete()),
+            ("/status", Extent::Admin) => json(StatusCode::OK, &self.complete()),
             _ => text(StatusCode::NOT_FOUND, "not found\n"),
         }
     }
@@ -135,7 +142,20 @@ impl Status {
             };
             reasons.extend(gateways.iter().map(why));
         }
+        if let Some(error) = self.server.audit().and_then(|audit| audit.status().error) {
+            reasons.push(format!("the audit log cannot be written, so that requests are refused: {error}"));
+        }
         reasons
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let offer = self.server.offer();
+        let audited = |name| format!("{name} is in audit mode: what no rule allows is sent");
+        let mut notes: Vec<String> = offer.audited().map(audited).collect();
+        if self.reloads.error().is_some() {
+            notes.push("the configuration file is wrong: the one before is in force (see the log)".to_owned());
+        }
+        notes
     }
 
     fn complete(&self) -> Complete<'_> {
@@ -159,7 +179,11 @@ impl Status {
                 .collect(),
             streams: links.iter().map(|link| link.streams).sum(),
             links,
-            services: &self.services,
+            services: self.server.offer().status(),
+            denied_unknown_service: self.server.unknown(),
+            notes: self.notes(),
+            reload: self.reloads.status(),
+            audit_log: self.server.audit().map(AuditLog::status),
         }
     }
 }

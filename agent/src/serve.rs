@@ -1,52 +1,159 @@
-//! One request from the gateway: judged, replayed, answered. A task each.
+//! One request from the gateway: judged, put on record, replayed, answered. A task each.
 
-use std::{collections::HashMap, sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, Mutex, MutexGuard},
+    time::{Instant, SystemTime},
+};
 
 use proto::{
     link::Incoming,
-    wire::{Failure, FailureCode, ServiceName},
+    wire::{Failure, FailureCode, RequestHead},
 };
 use tracing::{debug, warn};
 
-use crate::{config, upstream::Upstream, whitelist::Whitelist};
+use crate::{
+    audit::{self, AuditLog, Decision, Unrecorded},
+    counters::{ByStep, StepCounted},
+    offer::{Offer, Offered},
+    whitelist::{Admitted, Denied, Grounds, Limits, Mode},
+};
 
-/// What the agent offers.
+/// Serves the current offer.
 pub(crate) struct Server {
-    whitelist: Whitelist,
-    upstreams: HashMap<ServiceName, Upstream>,
+    /// Taken once for each request, which so is judged and replayed by one whole configuration.
+    offer: Mutex<Arc<Offer>>,
+    audit: Option<AuditLog>,
+    /// Requests for services that are not offered.
+    unknown: ByStep,
 }
 
 impl Server {
-    pub(crate) fn new(services: &[config::Service]) -> Self {
-        let upstream = |service: &config::Service| (service.name.clone(), Upstream::new(service.clone()));
-        Self { whitelist: config::whitelist(services), upstreams: services.iter().map(upstream).collect() }
+    pub(crate) fn new(offer: Offer, audit: Option<AuditLog>) -> Self {
+        Self { offer: Mutex::new(Arc::new(offer)), audit, unknown: ByStep::default() }
     }
 
-    /// Closes connections to upstreams that have lain idle for too long.
-    pub(crate) fn sweep(&self) {
-        self.upstreams.values().for_each(Upstream::sweep);
+    /// What is offered now.
+    pub(crate) fn offer(&self) -> Arc<Offer> {
+        self.lock().clone()
+    }
+
+    /// Offers this from the next request on. What is under way goes on as it began.
+    pub(crate) fn replace(&self, offer: Offer) {
+        let earlier = std::mem::replace(&mut *self.lock(), Arc::new(offer));
+        // Outside the lock: it may close connections.
+        drop(earlier);
+    }
+
+    pub(crate) fn audit(&self) -> Option<&AuditLog> {
+        self.audit.as_ref()
+    }
+
+    /// How many requests for services that are not offered were denied.
+    pub(crate) fn unknown(&self) -> Vec<StepCounted> {
+        self.unknown.read()
     }
 
     /// Answers one request.
     pub(crate) async fn serve(self: Arc<Self>, incoming: Incoming) {
         let Incoming { head, body, responder } = incoming;
-        let admitted = match self.whitelist.admit(&head) {
+        let offer = self.offer();
+        let offered = offer.service(&head.service);
+        let admitted = offer.whitelist.admit(&head);
+        let recorded = self.settle(&head, offered, &admitted).await;
+        let admitted = match admitted {
             Ok(admitted) => admitted,
             Err(denied) => {
-                // A stranger's text: its bytes are escaped, it is cut, and a query may hold secrets.
-                let path = head.target.split(|byte| *byte == b'?').next().unwrap_or_default();
-                let path = path.get(..200).unwrap_or(path).escape_ascii();
-                let (request_id, service, method) = (&head.request_id, &head.service, &head.method);
-                warn!(%request_id, %service, %method, %path, reason = %denied, "denied");
                 return responder.fail(Failure::new(denied.code, format!("the whitelist refuses: {denied}")));
             }
         };
-        let Some(upstream) = self.upstreams.get(&head.service) else {
+        if recorded == Err(Unrecorded) {
+            let message = "the agent's audit log cannot be written, and nothing passes without being on record";
+            return responder.fail(Failure::retry_safe(FailureCode::Overloaded, message));
+        }
+        let Some(offered) = offered else {
             return responder.fail(Failure::new(FailureCode::Internal, "an admitted service has no upstream"));
         };
+        if let Err(failure) = refuse_for_now(offered, &admitted) {
+            debug!(request_id = %head.request_id, service = %head.service, rule = admitted.rule(),
+                code = failure.code.as_str(), "refused for now");
+            return responder.fail(failure);
+        }
         let (rule, started) = (admitted.rule(), Instant::now());
-        let outcome = upstream.replay(admitted, &head.request_id, body, responder).await;
+        let outcome = offered.upstream.replay(admitted, &head.request_id, body, responder).await;
         let elapsed_us = started.elapsed().as_micros();
         debug!(request_id = %head.request_id, service = %head.service, rule, %outcome, elapsed_us, "replayed");
     }
+
+    /// Counts, logs and records a decision.
+    async fn settle(
+        &self,
+        head: &RequestHead,
+        offered: Option<&Offered>,
+        admitted: &Result<Admitted, Denied>,
+    ) -> Result<(), Unrecorded> {
+        let decision = self.count(offered, admitted);
+        log(head, offered, decision);
+        match &self.audit {
+            Some(audit) => audit.record(audit::line(head, decision, SystemTime::now())).await,
+            None => Ok(()),
+        }
+    }
+
+    fn count<'a>(&self, offered: Option<&'a Offered>, admitted: &Result<Admitted, Denied>) -> Decision<'a> {
+        let counters = offered.map(|offered| &offered.counters);
+        match admitted.as_ref().map(Admitted::grounds) {
+            Ok(Grounds::Rule(rule)) => {
+                Decision::Allowed { rule, text: counters.map_or("", |counters| counters.allowed(rule)) }
+            }
+            Ok(Grounds::Audit(denied)) => {
+                counters.inspect(|counters| counters.would_deny(&denied));
+                Decision::WouldDeny(denied)
+            }
+            Err(denied) => {
+                counters.map_or_else(|| self.unknown.count(denied), |counters| counters.denied(denied));
+                Decision::Denied(*denied)
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Arc<Offer>> {
+        self.offer.lock().expect("nothing panics while it holds the offer")
+    }
+}
+
+/// Every line about a service in audit mode says so.
+fn log(head: &RequestHead, offered: Option<&Offered>, decision: Decision<'_>) {
+    if matches!(decision, Decision::Allowed { .. }) {
+        return;
+    }
+    // A stranger's text: its bytes are escaped, it is cut, and a query may hold secrets.
+    let path = head.target.split(|byte| *byte == b'?').next().unwrap_or_default();
+    let path = path.get(..200).unwrap_or(path).escape_ascii();
+    let (request_id, service, method) = (&head.request_id, &head.service, &head.method);
+    let mode = offered.map(|offered| offered.mode).filter(|mode| *mode == Mode::Audit).map(Mode::as_str);
+    match decision {
+        Decision::Allowed { .. } => {}
+        Decision::Denied(denied) => warn!(%request_id, %service, %method, %path, reason = %denied, mode, "denied"),
+        Decision::WouldDeny(denied) => {
+            warn!(%request_id, %service, %method, %path, reason = %denied, mode, "would deny, but sent");
+        }
+    }
+}
+
+/// Whether an admitted request has to wait: for its turn, or for a later version.
+fn refuse_for_now(offered: &Offered, admitted: &Admitted) -> Result<(), Failure> {
+    if admitted.upgrade().is_some() {
+        let message = "the whitelist permits this upgrade, but this version of the agent cannot carry one yet";
+        return Err(Failure::new(FailureCode::Denied, message));
+    }
+    let Some(rule) = admitted.rule() else { return Ok(()) };
+    offered.rates.take(rule).map_err(|wait| Failure {
+        retry_after: Some(wait),
+        ..Failure::retry_safe(FailureCode::RateLimited, too_many(admitted.limits()))
+    })
+}
+
+fn too_many(limits: Limits) -> String {
+    let rate = limits.rate.map(|rate| rate.to_string()).unwrap_or_default();
+    format!("the rule allows {rate} requests, and as many have come")
 }

@@ -1,9 +1,11 @@
 //! The command line: what can be asked of `reachback`, and the configuration that its flags make.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use settings::Invalid;
+
+use crate::allow::args::AllowArgs;
 
 /// Call REST APIs behind a firewall that permits outbound connections only.
 ///
@@ -57,7 +59,7 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
-    /// Ask the whitelist of an agent's configuration
+    /// Ask the whitelist of an agent's configuration, or have rules proposed for it
     Allow(AllowArgs),
     /// Try the bridge: gateway, agent and a small REST server in one process, until Ctrl-C
     Demo,
@@ -138,37 +140,6 @@ impl AgentArgs {
             }),
         }
     }
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct AllowArgs {
-    #[command(subcommand)]
-    pub(crate) command: AllowCommand,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum AllowCommand {
-    /// Say whether a request would be allowed, by which rule, or why not
-    ///
-    /// Needs the configuration alone: no token, no gateway, no upstream. Exit code 0: allowed; 1: refused; 2: the
-    /// configuration is bad.
-    Test(AllowTestArgs),
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct AllowTestArgs {
-    /// The agent's configuration file
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: PathBuf,
-    /// The service that is asked for, such as orders
-    pub(crate) service: String,
-    /// The method, such as GET
-    pub(crate) method: String,
-    /// Path and query as they stand in the request line, such as '/orders/42?x=1'
-    pub(crate) target: OsString,
-    /// Answer with one JSON object
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[cfg(test)]

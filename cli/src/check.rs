@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use agent::whitelist::Mode;
 use gateway::config::{Agents, Facade, Routing};
 use settings::{
     Limits, Source,
@@ -144,12 +145,18 @@ fn of_agent(config: &agent::config::Config) -> Lines {
     lines.extend(of_probes(config.admin, config.health));
     for service in &config.services {
         lines.push(line("service", format!("{} at {}", service.name, service.upstream)));
+        if service.mode == Mode::Audit {
+            lines.push(line("  mode", "audit: what no rule allows is SENT, and logged".to_owned()));
+        }
         lines.extend(service.allow.iter().map(|rule| line("  allow", rule.to_string())));
         if service.allow.is_empty() {
             lines.push(line("  allow", "nothing".to_owned()));
         }
     }
     lines.push(line("links", of_limits(config.limits)));
+    if let Some(target) = &config.audit_log {
+        lines.push(line("audit log", target.to_string()));
+    }
     lines.push(line("resolving", format!("every {}", show(config.reresolve))));
     lines.push(line("drain", format!("up to {}", show(config.drain_grace))));
     lines

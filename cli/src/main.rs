@@ -22,7 +22,6 @@ use crate::{
 };
 
 fn main() -> ExitCode {
-    memory::tune();
     let Args { logs, command } = Args::parse();
     let level = if matches!(command, Command::Demo) { logs::DEMO } else { logs::DEFAULT };
     let outcome = logs::start(&logs, level).and_then(|()| match command {
@@ -58,7 +57,8 @@ async fn agent(args: AgentArgs) -> Result<(), Exit> {
     let config = args.config()?;
     config.warnings.iter().for_each(|warning| warn!("{warning}"));
     let shutdown = signals::shutdown().map_err(Exit::failed)?;
-    let agent = Agent::bind(config).await.map_err(Exit::failed)?;
+    let hangup = signals::hangup().map_err(Exit::failed)?;
+    let agent = Agent::bind(config).await.map_err(Exit::failed)?.with_hangup(hangup);
     for (what, address) in agent.addresses() {
         info!(%what, %address, "listening");
     }

@@ -1,8 +1,11 @@
-//! SIGTERM and SIGINT: the first begins the drain, the second ends the process at once.
+//! SIGTERM and SIGINT: the first begins the drain, the second ends the process at once. SIGHUP: look again.
 
-use std::{io, process};
+use std::{io, process, sync::Arc};
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::Notify,
+};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -23,6 +26,22 @@ pub(crate) fn shutdown() -> io::Result<CancellationToken> {
         process::exit(1);
     });
     Ok(shutdown)
+}
+
+/// Notified at each SIGHUP. From now on it does not kill the process.
+///
+/// # Errors
+/// If the handler cannot be installed.
+pub(crate) fn hangup() -> io::Result<Arc<Notify>> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    let notify = Arc::new(Notify::new());
+    let notified = notify.clone();
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            notify.notify_one();
+        }
+    });
+    Ok(notified)
 }
 
 async fn next(terminate: &mut Signal, interrupt: &mut Signal) {

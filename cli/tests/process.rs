@@ -2,91 +2,26 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod folder;
+
 use std::{
-    fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
-    path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio, id},
-    sync::{
-        atomic::{AtomicU32, Ordering},
-        mpsc::{self, Receiver},
-    },
+    process::{Child, Command, Stdio},
+    sync::mpsc::{self, Receiver},
     thread,
     time::{Duration, Instant},
 };
 
-const GATEWAY: &str = r#"# gateway.yaml
-listen: 127.0.0.1:7100
-facades:
-  - { listen: 127.0.0.1:7080, service: orders }
-  - { listen: 127.0.0.1:7081, route: host, suffix: localhost }     # http://orders.localhost:7081/
-  - { listen: 127.0.0.1:7082, route: path }                        # http://127.0.0.1:7082/orders/…
-admin: { listen: 127.0.0.1:7101 }
-agents:
-  - { name: warehouse-7, token_file: warehouse-7.token, services: [orders, "*.acme"] }
-"#;
-
-const AGENT: &str = r#"# agent.yaml
-name: warehouse-7
-gateways: [ws://127.0.0.1:7100]
-token_file: warehouse-7.token
-admin: { listen: 127.0.0.1:7201 }
-services:
-  orders:
-    upstream: http://127.0.0.1:3000
-    allow: [ "GET /orders", "GET,HEAD /orders/{id}", "POST /orders" ]
-"#;
-
-/// A folder with configuration files and a token, removed at the end.
-struct Folder(PathBuf);
+use folder::{AGENT, Folder, GATEWAY};
 
 impl Folder {
-    fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("process-{}-{}", id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        fs::create_dir_all(&folder).unwrap();
-        let folder = Self(folder);
-        folder.write("gateway.yaml", GATEWAY);
-        folder.write("agent.yaml", AGENT);
-        folder.write("warehouse-7.token", "seven-0123456789abcdef\n");
-        folder
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        fs::write(self.0.join(name), text).unwrap();
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_reachback"));
-        command.args(args).current_dir(&self.0).env_remove("RUST_LOG").stdin(Stdio::null());
-        command
-    }
-
-    /// Runs to the end and expects a code and pieces of the output.
-    fn check(&self, args: &[&str], code: i32, fragments: &[&str]) -> Output {
-        let output = self.command(args).output().unwrap();
-        let text = String::from_utf8_lossy(&[&output.stdout[..], &output.stderr[..]].concat()).into_owned();
-        assert_eq!(output.status.code(), Some(code), "{args:?}:\n{text}");
-        for fragment in fragments {
-            assert!(text.contains(fragment), "{args:?} lacks {fragment:?}:\n{text}");
-        }
-        output
-    }
-
     fn start(&self, args: &[&str]) -> Running {
         let mut child = self.command(args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let (send, log) = mpsc::channel();
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
         thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| send.send(line)));
         Running { child, log }
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
@@ -180,30 +115,6 @@ fn check() {
 }
 
 #[test]
-fn allow_test() {
-    let folder = Folder::new();
-    // The secrets are not needed for it.
-    fs::remove_file(folder.0.join("warehouse-7.token")).unwrap();
-    let check = |args: &[&str], code, fragments: &[&str]| {
-        folder.check(&[&["allow", "test", "--config", "agent.yaml"], args].concat(), code, fragments)
-    };
-    check(&["orders", "GET", "/orders/42"], 0, &["allowed by orders.allow[1] \"GET,HEAD /orders/{id}\"\n"]);
-    check(&["orders", "DELETE", "/orders/42"], 1, &["refused", "nearest: orders.allow[1]"]);
-    check(&["orders", "GET", "/orders/%2e%2e/admin"], 1, &["refused at step 5"]);
-    check(&["invoices", "GET", "/"], 1, &["refused", "the services here are orders"]);
-    check(&["Orders", "GET", "/"], 2, &["\"Orders\" is not a name"]);
-    check(&["orders", "G T", "/"], 2, &["\"G T\" is not a method"]);
-    let output = check(&["orders", "GET", "/orders", "--json"], 0, &[]);
-    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!((&answer["allowed"], &answer["rule"]["index"]), (&true.into(), &0.into()));
-    let output = check(&["orders", "GET", "/orders//", "--json"], 1, &[]);
-    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!((&answer["allowed"], &answer["step"], &answer["code"]), (&false.into(), &6.into(), &"denied".into()));
-    folder.write("agent.yaml", "services: { orders: {} }\n");
-    check(&["orders", "GET", "/"], 2, &["agent.yaml:1:13", "has no upstream"]);
-}
-
-#[test]
 fn a_signal_drains_and_ends_well() {
     let folder = Folder::new();
     for signal in ["TERM", "INT"] {
@@ -222,6 +133,38 @@ fn a_signal_drains_and_ends_well() {
             assert_eq!(process.code(), Some(0), "{signal}");
         }
     }
+}
+
+#[test]
+fn a_hangup_does_not_kill_an_agent_without_a_file() {
+    let folder = Folder::new();
+    let args = ["agent", "--gateway", "ws://127.0.0.1:1", "--service", "orders=http://127.0.0.1:1"];
+    let mut agent = folder.start(&args);
+    agent.line_with(&["no link"]);
+    agent.signal("HUP");
+    agent.line_with(&["there is no configuration file that could be read again"]);
+    agent.signal("TERM");
+    assert_eq!(agent.code(), Some(0));
+}
+
+#[test]
+fn an_audit_log_that_cannot_be_written_is_no_usage_error() {
+    let folder = Folder::new();
+    let audited = AGENT.replace("7201", "0").replace("services:", "audit_log: none/audit.jsonl\nservices:");
+    folder.write("audited.yaml", &audited);
+    folder.check(&["check", "--config", "audited.yaml"], 0, &["audit log", "none/audit.jsonl"]);
+    let reasons = ["cannot write the audit log to none/audit.jsonl (audit_log): No such file", "its folder must exist"];
+    folder.check(&["agent", "--config", "audited.yaml"], 1, &reasons);
+}
+
+#[test]
+fn audit_mode_is_not_to_be_overlooked() {
+    let folder = Folder::new();
+    folder.write("audited.yaml", &AGENT.replace("upstream:", "mode: audit\n    upstream:"));
+    let said = ["SENT, and logged", "warning: audited.yaml:8:11: `orders` is in audit mode"];
+    folder.check(&["check", "--config", "audited.yaml"], 0, &said);
+    let args = ["allow", "test", "--config", "audited.yaml", "orders", "DELETE", "/orders/42"];
+    folder.check(&args, 1, &["refused", "SENT ALL THE SAME: orders is in audit mode"]);
 }
 
 #[test]

@@ -96,6 +96,12 @@ impl<'a> Findings<'a> {
         self.into_invalid()
     }
 
+    /// How many faults have been reported.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.faults.len()
+    }
+
     /// Notes something that is permitted but probably not meant.
     pub fn warn(&mut self, place: impl Into<Option<Place>>, text: impl fmt::Display) {
         let location = location(self.source, place.into());

@@ -8,7 +8,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::report::{Fault, Findings, Invalid};
+use crate::{
+    report::{Fault, Findings, Invalid},
+    units::show_bytes,
+};
 
 /// Longest configuration file, in bytes: a thousand services with a hundred rules each fit, a wrong path to a log
 /// file or a device does not fill the memory.
@@ -29,9 +32,17 @@ impl Source {
     /// # Errors
     /// [`Invalid`] if it cannot be read, is not UTF-8 or is longer than 8 MiB.
     pub fn read(path: &Path) -> Result<Self, Invalid> {
+        Self::read_within(path, FILE_BYTES)
+    }
+
+    /// Reads a file of at most so many bytes.
+    ///
+    /// # Errors
+    /// [`Invalid`] if it cannot be read, is not UTF-8 or is longer.
+    pub fn read_within(path: &Path, most: u64) -> Result<Self, Invalid> {
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
         let mut source = Self::file(&path.display().to_string(), "", &folder);
-        match read_text(path) {
+        match read_text(path, most) {
             Ok(text) => {
                 source.text = text;
                 Ok(source)
@@ -94,18 +105,19 @@ impl Source {
     }
 }
 
-fn read_text(path: &Path) -> Result<String, Fault> {
+fn read_text(path: &Path, most: u64) -> Result<String, Fault> {
     let unreadable = |error: std::io::Error| {
-        Fault::new(format!("the configuration file cannot be read: {error}"), "check the path and its permissions")
+        Fault::new(format!("the file cannot be read: {error}"), "check the path and its permissions")
     };
     let mut text = String::new();
     let file = File::open(path).map_err(unreadable)?;
-    let read = file.take(FILE_BYTES + 1).read_to_string(&mut text).map_err(|error| match error.kind() {
+    let read = file.take(most + 1).read_to_string(&mut text).map_err(|error| match error.kind() {
         std::io::ErrorKind::InvalidData => Fault::new("the file is not UTF-8 text", "save it as UTF-8"),
         _ => unreadable(error),
     })?;
-    if read as u64 > FILE_BYTES {
-        return Err(Fault::new("the file is longer than 8 MiB", "check that the path is that of a configuration"));
+    if read as u64 > most {
+        let what = format!("the file is longer than {}", show_bytes(most));
+        return Err(Fault::new(what, "check that the path is the right one"));
     }
     Ok(text)
 }

@@ -1,27 +1,34 @@
 //! From YAML to raw structs whose leaves know their places; what the reader refuses is said in our words.
 
-use std::{fmt, marker::PhantomData};
-
-use serde::{
-    Deserialize, Deserializer,
-    de::{DeserializeOwned, MapAccess, Visitor},
-};
-use serde_saphyr::{Error, Location, MessageFormatter as _, Options, Spanned, UserMessageFormatter};
+use serde::de::DeserializeOwned;
+use serde_saphyr::{Error, Location, MessageFormatter as _, Options, UserMessageFormatter};
 
 use crate::{
     report::{Fault, Findings, Invalid, did_you_mean, listed},
-    source::{At, Place, Source, Text},
+    shapes::{Entries, place},
+    source::{Place, Source},
 };
 
 /// Most nodes that aliases may repeat: enough for any list shared between services, too few for a bomb.
 const REPEATED_NODES: usize = 100_000;
+
+/// Most nodes of a configuration: values, keys, lists and mappings.
+const NODES: usize = 250_000;
 
 /// Reads the one document of a file.
 ///
 /// # Errors
 /// [`Invalid`] with the first thing that is not YAML or does not fit the keys of `T`.
 pub fn read<T: DeserializeOwned>(source: &Source) -> Result<T, Invalid> {
-    let read: Result<Option<T>, Error> = serde_saphyr::from_str_with_options(source.text(), options());
+    read_within(source, NODES)
+}
+
+/// Reads a document of at most so many nodes. JSON can be read so as well: it is YAML.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_within<T: DeserializeOwned>(source: &Source, nodes: usize) -> Result<T, Invalid> {
+    let read: Result<Option<T>, Error> = serde_saphyr::from_str_with_options(source.text(), options(nodes));
     match read {
         Ok(Some(raw)) => Ok(raw),
         Ok(None) => Err(empty(source)),
@@ -38,62 +45,16 @@ pub fn keys(source: &Source) -> Result<Vec<String>, Invalid> {
     Ok(entries.0.into_iter().map(|(key, _)| key.value).collect())
 }
 
-fn options() -> Options {
+fn options(nodes: usize) -> Options {
     serde_saphyr::options! {
+        // Beginnings and ends of mappings and lists are events as well.
+        budget: serde_saphyr::budget! { max_nodes: nodes, max_events: nodes.saturating_mul(2) },
         with_snippet: false,
         reject_unsupported_tags: true,
         // A rule must read as it is judged: nothing hides in base64.
         ignore_binary_tag_for_string: true,
         alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: REPEATED_NODES },
     }
-}
-
-/// A mapping whose keys are the user's own, in the order of the file.
-#[derive(Clone, Debug)]
-pub struct Entries<T>(pub Vec<(Text, T)>);
-
-impl<T> Default for Entries<T> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Entries<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct InOrder<T>(PhantomData<T>);
-
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for InOrder<T> {
-            type Value = Entries<T>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a mapping")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries<T>, A::Error> {
-                let mut entries = Vec::new();
-                while let Some(entry) = map.next_entry()? {
-                    entries.push(entry);
-                }
-                Ok(Entries(entries))
-            }
-        }
-
-        deserializer.deserialize_map(InOrder(PhantomData))
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for At<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Spanned { value, referenced, .. } = Spanned::deserialize(deserializer)?;
-        Ok(Self { value, place: place(referenced) })
-    }
-}
-
-fn place(location: Location) -> Place {
-    let size = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
-    let span = location.span();
-    let width = if span == serde_saphyr::Span::UNKNOWN { 1 } else { size(span.len()).max(1) };
-    Place { line: size(location.line()), column: size(location.column()), width }
 }
 
 fn empty(source: &Source) -> Invalid {
@@ -143,9 +104,10 @@ fn explain(error: &Error) -> Fault {
         Error::Budget { .. }
         | Error::AliasReplayLimitExceeded { .. }
         | Error::AliasExpansionLimitExceeded { .. }
-        | Error::AliasReplayStackDepthExceeded { .. } => {
-            Fault::new("the file is nested or repeated beyond reason", "write it without so many aliases or levels")
-        }
+        | Error::AliasReplayStackDepthExceeded { .. } => Fault::new(
+            "the file is long, nested or repeated beyond reason",
+            "write it without so many values, levels or aliases",
+        ),
         Error::UnknownAnchor { .. } => Fault::new(
             "`*` begins an alias here, and no `&` names its target",
             "put the value into quotes if it is meant literally, as in \"*.acme\"",
@@ -188,7 +150,10 @@ fn unexpected(expected: &str) -> Fault {
 mod tests {
     use std::path::Path;
 
+    use serde::Deserialize;
+
     use super::*;
+    use crate::source::{At, Text};
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]

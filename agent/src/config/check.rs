@@ -11,7 +11,7 @@ use settings::{
     units::{duration_within, show_bytes},
 };
 
-use super::{Config, DRAIN_GRACE, GatewayUrl, RERESOLVE, raw::RawConfig, service, url};
+use super::{AuditTarget, Config, DRAIN_GRACE, GatewayUrl, RERESOLVE, raw::RawConfig, service, url};
 
 /// Longest drain; whoever wants more wants no end.
 const LONGEST_DRAIN: Duration = Duration::from_secs(3600);
@@ -46,6 +46,8 @@ fn config(raw: &RawConfig, found: &mut Findings<'_>) -> Option<Config> {
     let drain_grace = found.or(raw.drain_grace.as_ref(), DRAIN_GRACE, duration_within(Duration::ZERO..=LONGEST_DRAIN));
     let reresolve = found.or(raw.reresolve.as_ref(), RERESOLVE, duration_within(RERESOLVES));
     let limits = raw.limits.check(found);
+    let source = found.source();
+    let audit_log = found.optional(raw.audit_log.as_ref(), |text| audit_target(text, source));
 
     let (admin, health) = (admin?, health?);
     let listeners = [("`admin`", admin.clone()), ("`health`", health.clone())];
@@ -63,8 +65,18 @@ fn config(raw: &RawConfig, found: &mut Findings<'_>) -> Option<Config> {
         drain_grace: drain_grace?,
         reresolve: reresolve?,
         limits: limits?,
+        audit_log: audit_log?,
+        origin: None,
         warnings: Vec::new(),
     })
+}
+
+fn audit_target(text: &str, source: &Source) -> Result<AuditTarget, Fault> {
+    match text {
+        "" => Err(Fault::new("the path of the audit log is empty", "write stdout, or the path of a file")),
+        "stdout" => Ok(AuditTarget::Stdout),
+        path => Ok(AuditTarget::File(source.resolve(path))),
+    }
 }
 
 fn gateways(raw: &RawConfig, found: &mut Findings<'_>) -> Option<Vec<At<GatewayUrl>>> {

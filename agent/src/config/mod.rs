@@ -2,12 +2,19 @@
 
 mod check;
 mod raw;
+mod rule;
 mod service;
 #[cfg(test)]
 mod tests;
 mod url;
 
-use std::{net::SocketAddr, path::Path, time::Duration};
+use std::{
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use proto::wire::ServiceName;
 pub use raw::KEYS_OF_ITS_OWN;
@@ -15,7 +22,7 @@ use rustls_pki_types::CertificateDer;
 use settings::{Findings, Invalid, Limits, Source, Token};
 pub use url::{GatewayUrl, Upstream};
 
-use crate::whitelist::{self, Host, Rule, Whitelist};
+use crate::whitelist::{self, Host, Mode, Rule, Whitelist};
 
 /// Where gateways offer the tunnel unless their URL says otherwise.
 pub const PATH: &str = proto::link::upgrade::DEFAULT_PATH;
@@ -57,8 +64,39 @@ pub struct Config {
     pub reresolve: Duration,
     /// The bounds of each link.
     pub limits: Limits,
+    /// Where a line for each decision of the whitelist goes; `None`: nowhere.
+    pub audit_log: Option<AuditTarget>,
+    /// The file it was read from, to be read again; `None` if there is none.
+    pub origin: Option<Origin>,
     /// What is permitted but probably not meant, each with its place.
     pub warnings: Vec<String>,
+}
+
+/// A file, as it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What it said.
+    pub text: Arc<str>,
+}
+
+/// Where the audit log goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AuditTarget {
+    /// To standard output, where nothing else is written.
+    Stdout,
+    /// To the end of a file.
+    File(PathBuf),
+}
+
+impl fmt::Display for AuditTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stdout => f.write_str("standard output"),
+            Self::File(path) => path.display().fmt(f),
+        }
+    }
 }
 
 /// One service: where it is, and what of it may be reached.
@@ -71,6 +109,8 @@ pub struct Service {
     pub upstream: Upstream,
     /// The rules, in the order of the file. None allow nothing.
     pub allow: Vec<Rule>,
+    /// What becomes of a request that no rule allows.
+    pub mode: Mode,
     /// What the `Host` field of a request to the upstream says.
     pub host: Host,
     /// Whether `Forwarded`, `X-Forwarded-*` and their kin pass. The gateway, if compromised, could forge them.
@@ -104,7 +144,9 @@ impl Config {
     /// # Errors
     /// [`Invalid`] with everything that is wrong, each with its line, column and remedy.
     pub fn load(path: &Path) -> Result<Self, Invalid> {
-        Self::from_source(&Source::read(path)?)
+        let source = Source::read(path)?;
+        let origin = Origin { path: path.to_owned(), text: source.text().into() };
+        Self::from_source(&source).map(|config| Self { origin: Some(origin), ..config })
     }
 
     /// Checks a text that is at hand.
@@ -131,9 +173,16 @@ impl Config {
 /// # Errors
 /// [`Invalid`] with everything that is wrong with the services.
 pub fn load_services(path: &Path) -> Result<Vec<Service>, Invalid> {
-    let source = Source::read(path)?;
-    let raw: raw::RawConfig = settings::yaml::read(&source)?;
-    let mut found = Findings::new(&source);
+    services_of(&Source::read(path)?)
+}
+
+/// Checks only the services of a text that is at hand.
+///
+/// # Errors
+/// As [`load_services`].
+pub fn services_of(source: &Source) -> Result<Vec<Service>, Invalid> {
+    let raw: raw::RawConfig = settings::yaml::read(source)?;
+    let mut found = Findings::new(source);
     let services = service::check_all(&raw.services, &mut found);
     found.finish(services).map(|(services, _)| services)
 }
@@ -143,6 +192,6 @@ pub fn load_services(path: &Path) -> Result<Vec<Service>, Invalid> {
 pub fn whitelist(services: &[Service]) -> Whitelist {
     Whitelist::new(services.iter().map(|service| {
         let rules = whitelist::Service::new(service.allow.clone(), service.host.clone());
-        (service.name.clone(), rules.with_trust_forwarded(service.trust_forwarded))
+        (service.name.clone(), rules.with_trust_forwarded(service.trust_forwarded).with_mode(service.mode))
     }))
 }

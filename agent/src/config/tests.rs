@@ -83,6 +83,7 @@ fn the_file_of_the_issue() {
     assert_eq!((orders.upstream.host.as_str(), orders.upstream.port), ("127.0.0.1", 3000));
     assert_eq!(orders.host, Host::Fixed(HeaderValue::from_static("127.0.0.1:3000")));
     assert!(!orders.trust_forwarded);
+    assert_eq!((orders.mode, &config.audit_log, &config.origin), (Mode::Enforce, &None, &None));
     assert_eq!((orders.connect_timeout, orders.response_timeout), (CONNECT_TIMEOUT, RESPONSE_TIMEOUT));
     assert_eq!(orders.idle_timeout, None);
     assert_eq!((config.drain_grace, config.reresolve), (DRAIN_GRACE, RERESOLVE));
@@ -104,15 +105,19 @@ services:
   a:
     upstream: http://[::1]:81
     allow: [ GET /a ]
+    mode: enforce
     host: api.internal:8080
     connect_timeout: 1s
     response_timeout: 5m
     idle_timeout: 90s
 drain_grace: 0s
 reresolve: 10s
+audit_log: audit.jsonl
 limits: { streams_per_link: 10, window: 64KiB, memory_per_link: 1MiB }
 "#;
-    let config = Folder::new().config(text).unwrap();
+    let folder = Folder::new();
+    let config = folder.config(text).unwrap();
+    assert_eq!(config.audit_log, Some(AuditTarget::File(folder.0.join("audit.jsonl"))));
     let gateways: Vec<_> = config.gateways.iter().map(ToString::to_string).collect();
     assert_eq!(gateways, ["wss://gw.example.org:443/reachback/v1", "ws://[::1]:7100/t/v1"]);
     let authorities: Vec<_> = config.gateways.iter().map(GatewayUrl::authority).collect();
@@ -156,6 +161,7 @@ fn wrong_keys() {
         "§admin: { listen: 127.0.0.1:7201 }\nhealth: { listen: 0.0.0.0:7201 }\n",
         &["agent.yaml:5:19", "0.0.0.0:7201 is taken already: `admin` listens on 127.0.0.1:7201"],
     );
+    check("§audit_log: ''\n", &["agent.yaml:4:12", "write stdout, or the path of a file"]);
     check("§reresolve: 500ms\n", &["agent.yaml:4:12", "write 1s to 1h"]);
     check("§limits: { requests_per_facade: 1 }\n", &["agent.yaml:4:11", "unknown key"]);
     check("§limits: { window: 16MiB, memory_per_link: 1GiB }\n", &["agent.yaml:4:43", "need 16GiB"]);
@@ -206,6 +212,7 @@ fn wrong_services() {
     service("upstream: http://u:p@a", &["agent.yaml:3:25", "credentials", "http://***@a"]);
     service("upstream: http://a, allow: GET /", &["agent.yaml:3:35", "a list is needed"]);
     service("upstream: http://a, host: 'a/b'", &["agent.yaml:3:35", "`preserve`"]);
+    service("upstream: http://a, mode: Audit", &["agent.yaml:3:34", "write enforce or audit"]);
     service("upstream: http://a, trust_forwarded: 1", &["agent.yaml:3:45", "true or false"]);
     service("upstream: http://a, connect_timeout: 0s", &["agent.yaml:3:45", "write 1ms to 24h"]);
     service("upstream: http://a, response_timeout: 0s", &["agent.yaml:3:46", "write 1ms to 24h"]);
@@ -233,7 +240,7 @@ fn wrong_rules() {
     service("upstream: http://a, allow: [ GET /{id} ]", &["agent.yaml:3:42", "into quotes"]);
     check(
         "gateways: [ ws://localhost ]\nservices:\n  a:\n    upstream: http://a\n    allow:\n      - GET /{id}\n      - GET /b?c\n",
-        &["agent.yaml:7:15", "the short form is about the path alone", "7 |       - GET /b?c\n  |               ^\n"],
+        &["agent.yaml:7:15", "this is about the path alone", "7 |       - GET /b?c\n  |               ^\n"],
     );
 }
 
@@ -261,6 +268,10 @@ fn warnings() {
     check(
         &format!("{head}  a: {{ upstream: http://a, allow: [ GET / ], host: preserved }}\n"),
         &["agent.yaml:4:52: `preserved` is taken for a fixed host name; did you mean `preserve`?"],
+    );
+    check(
+        &format!("{head}  a: {{ upstream: http://a, allow: [ GET / ], mode: audit }}\n"),
+        &["agent.yaml:4:52: `a` is in audit mode: what no rule allows is SENT"],
     );
 }
 
@@ -317,6 +328,10 @@ fn rules_can_be_tried_without_the_secrets() {
     assert_eq!(load_services(&file).unwrap().len(), 1);
     fs::write(&file, "services: {}\n").unwrap();
     assert!(load_services(&file).is_err());
+    fs::write(&file, OF_THE_ISSUE.replace("admin", "audit_log: stdout\nadmin")).unwrap();
+    let config = Config::load(&file).unwrap();
+    assert_eq!(config.audit_log, Some(AuditTarget::Stdout));
+    assert_eq!(config.origin.unwrap().path, file);
     assert!(load_services(&folder.0.join("none.yaml")).unwrap_err().to_string().contains("cannot be read"));
     assert!(load_services(&folder.0).unwrap_err().to_string().contains("cannot be read"));
 }

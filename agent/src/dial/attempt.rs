@@ -3,7 +3,7 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::{body::Incoming, client::conn::http1, upgrade::Upgraded};
 use hyper_util::rt::TokioIo;
@@ -12,8 +12,7 @@ use proto::{
         GreetingError, Link, greet, tune,
         upgrade::{SUBPROTOCOL, accept_key, is_websocket, request_key},
     },
-    session::Limits,
-    wire::{AgentHello, GatewayHello},
+    wire::GatewayHello,
 };
 use rustls_pki_types::ServerName;
 use tokio::{
@@ -22,21 +21,16 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-use super::backoff::Outcome;
+use super::{backoff::Outcome, standing::Standing};
 use crate::{
     config::GatewayUrl,
     limits::{DIAL, REFUSAL_BYTES, REFUSAL_SHOWN},
 };
 
 /// What a dial needs besides an address.
-#[derive(Clone)]
 pub(super) struct Dialer {
     pub(super) url: GatewayUrl,
-    /// The `Authorization` that is shown, marked as sensitive.
-    pub(super) authorization: Option<HeaderValue>,
-    pub(super) tls: Arc<rustls::ClientConfig>,
-    pub(super) hello: AgentHello,
-    pub(super) limits: Limits,
+    pub(super) standing: Arc<Standing>,
 }
 
 pub(super) type GatewayLink = Link<TokioIo<Upgraded>>;
@@ -91,7 +85,8 @@ impl Dialer {
         }
         let name =
             ServerName::try_from(self.url.host.clone()).map_err(|error| DialError::Upgrade(error.to_string()))?;
-        let stream = TlsConnector::from(self.tls.clone()).connect(name, stream).await.map_err(DialError::Tls)?;
+        let stream =
+            TlsConnector::from(self.standing.tls.clone()).connect(name, stream).await.map_err(DialError::Tls)?;
         self.open(stream).await
     }
 
@@ -100,7 +95,7 @@ impl Dialer {
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let upgraded = self.upgrade(stream).await?;
-        Ok(greet(TokioIo::new(upgraded), self.hello.clone(), self.limits).await?)
+        Ok(greet(TokioIo::new(upgraded), self.standing.hello.clone(), self.standing.limits).await?)
     }
 
     async fn upgrade<S>(&self, stream: S) -> Result<Upgraded, DialError>
@@ -128,7 +123,7 @@ impl Dialer {
             .header(header::SEC_WEBSOCKET_VERSION, "13")
             .header(header::SEC_WEBSOCKET_KEY, key)
             .header(header::SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL);
-        if let Some(authorization) = &self.authorization {
+        if let Some(authorization) = &self.standing.authorization {
             request = request.header(header::AUTHORIZATION, authorization);
         }
         request.body(Empty::new()).map_err(|error| DialError::Upgrade(error.to_string()))

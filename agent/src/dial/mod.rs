@@ -5,21 +5,18 @@
 
 mod attempt;
 mod backoff;
-pub(crate) mod tls;
+mod gateways;
+mod standing;
+mod tls;
 
 use std::{
     collections::HashMap,
     net::{IpAddr, SocketAddr},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use http::HeaderValue;
-use proto::{
-    link::{LinkEnd, Notice},
-    session,
-    wire::AgentHello,
-};
+use proto::link::{LinkEnd, Notice};
 use tokio::{
     sync::{Notify, watch},
     task::JoinHandle,
@@ -32,9 +29,10 @@ use self::{
     attempt::{Dialer, GatewayLink},
     backoff::{Backoff, Outcome},
 };
+pub(crate) use self::{gateways::Gateways, standing::Standing};
 use crate::{
-    config::{Config, GatewayUrl},
-    limits::{ADDRESSES, DIAL, LASTED, RERESOLVE_AFTER_TROUBLE},
+    config::GatewayUrl,
+    limits::{ADDRESSES, ANNOUNCE_REST, DIAL, LASTED, RERESOLVE_AFTER_TROUBLE},
     links::{Links, Up},
     serve::Server,
 };
@@ -44,8 +42,8 @@ use crate::{
 pub(crate) struct Dialling {
     pub(crate) server: Arc<Server>,
     pub(crate) links: Arc<Links>,
-    pub(crate) tls: Arc<rustls::ClientConfig>,
-    pub(crate) reresolve: Duration,
+    /// What each dial goes by at its moment.
+    pub(crate) standing: Arc<watch::Sender<Arc<Standing>>>,
     /// Ends the dialling, but no link.
     pub(crate) stop: CancellationToken,
     /// Holds a task for each gateway and each address, and with it each link.
@@ -53,48 +51,20 @@ pub(crate) struct Dialling {
 }
 
 impl Dialling {
-    /// Begins to keep links to every gateway of the configuration.
-    pub(crate) fn start(&self, config: &Config, hello: &AgentHello) {
-        let authorization = config.token.as_ref().map(|token| {
-            let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose()))
-                .expect("a token is visible ASCII: the configuration has checked that");
-            value.set_sensitive(true);
-            value
-        });
-        let limits = session::Limits {
-            streams: config.limits.streams,
-            window: config.limits.window,
-            growth: config.limits.growth(),
-            ..session::Limits::default()
-        };
-        for url in &config.gateways {
-            let dialer = Dialer {
-                url: url.clone(),
-                authorization: authorization.clone(),
-                tls: self.tls.clone(),
-                hello: hello.clone(),
-                limits,
-            };
-            self.links.expect(url);
-            self.tasks.spawn(self.clone().keep_gateway(dialer));
-        }
-    }
-
     /// The loop of one URL: every address that its name resolves to has a task that keeps a link to it.
-    async fn keep_gateway(self, dialer: Dialer) {
-        let dialer = Arc::new(dialer);
+    async fn keep_gateway(self, url: GatewayUrl) {
         let trouble = Arc::new(Notify::new());
         let mut keepers: HashMap<SocketAddr, Keeper> = HashMap::new();
         let mut backoff = Backoff::default();
         while !self.stop.is_cancelled() {
-            let wait = match resolve(&dialer.url).await {
+            let wait = match resolve(&url).await {
                 Ok(addresses) => {
                     backoff = Backoff::default();
-                    self.adjust(&dialer, &trouble, &mut keepers, &addresses);
-                    self.reresolve
+                    self.adjust(&url, &trouble, &mut keepers, &addresses);
+                    self.standing.borrow().reresolve
                 }
                 Err(error) => {
-                    warn!(gateway = %dialer.url, error, "cannot resolve the gateway's name");
+                    warn!(gateway = %url, error, "cannot resolve the gateway's name");
                     backoff.next(Outcome::Failed, random()).max(RERESOLVE_AFTER_TROUBLE)
                 }
             };
@@ -111,7 +81,7 @@ impl Dialling {
     /// more, unless the address comes back: names that rotate make no more links than they have addresses.
     fn adjust(
         &self,
-        dialer: &Arc<Dialer>,
+        url: &GatewayUrl,
         trouble: &Arc<Notify>,
         keepers: &mut HashMap<SocketAddr, Keeper>,
         addresses: &[SocketAddr],
@@ -120,14 +90,14 @@ impl Dialling {
         for (address, keeper) in &*keepers {
             let wanted = addresses.contains(address);
             if keeper.wanted.send_replace(wanted) && !wanted {
-                info!(gateway = %dialer.url, %address, "the gateway's name resolves to this address no more");
+                info!(gateway = %url, %address, "the gateway's name resolves to this address no more");
             }
         }
         for address in addresses {
             keepers.entry(*address).or_insert_with(|| {
                 let (wanted, is_wanted) = watch::channel(true);
-                let span = info_span!("link", gateway = %dialer.url, %address);
-                let task = self.clone().keep_address(dialer.clone(), *address, trouble.clone(), is_wanted);
+                let span = info_span!("link", gateway = %url, %address);
+                let task = self.clone().keep_address(url.clone(), *address, trouble.clone(), is_wanted);
                 Keeper { wanted, task: self.tasks.spawn(task.instrument(span)) }
             });
         }
@@ -136,13 +106,15 @@ impl Dialling {
     /// The loop of one address.
     async fn keep_address(
         self,
-        dialer: Arc<Dialer>,
+        url: GatewayUrl,
         address: SocketAddr,
         trouble: Arc<Notify>,
         mut wanted: watch::Receiver<bool>,
     ) {
         let mut backoff = Backoff::default();
+        let mut standing = self.standing.subscribe();
         loop {
+            let dialer = Dialer { url: url.clone(), standing: standing.borrow_and_update().clone() };
             let dialled = tokio::select! {
                 dialled = dialer.dial(address) => dialled,
                 () = self.is_over(&mut wanted) => return,
@@ -151,7 +123,8 @@ impl Dialling {
                 Ok((link, gateway)) => {
                     info!(name = gateway.gateway, "link up");
                     let started = Instant::now();
-                    let end = self.run_link(link, &dialer.url, address).await;
+                    let end = self.run_link(link, &dialer, address).await;
+                    standing.mark_unchanged();
                     info!(%end, lasted_s = started.elapsed().as_secs(), "link down");
                     (if started.elapsed() >= LASTED { Outcome::Lasted } else { Outcome::Away }, end.to_string())
                 }
@@ -159,7 +132,7 @@ impl Dialling {
             };
             trouble.notify_one();
             let wait = backoff.next(outcome, random());
-            self.links.failed(&dialer.url, address, &why);
+            self.links.failed(&url, address, &why);
             if outcome == Outcome::Lasted {
                 debug!(wait_ms = wait.as_millis(), "dialling again");
             } else {
@@ -167,6 +140,8 @@ impl Dialling {
             }
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
+                // Perhaps the reason why there is no link is gone. (The sender lives as long as `self`.)
+                _ = standing.changed() => backoff = Backoff::default(),
                 () = self.is_over(&mut wanted) => return,
             }
         }
@@ -181,13 +156,19 @@ impl Dialling {
         }
     }
 
-    async fn run_link(&self, link: GatewayLink, url: &GatewayUrl, address: SocketAddr) -> LinkEnd {
+    async fn run_link(&self, link: GatewayLink, dialer: &Dialer, address: SocketAddr) -> LinkEnd {
         let connection = link.connection();
-        let up = Up { gateway: url.to_string(), address, since: Instant::now(), connection: connection.clone() };
-        let _registered = self.links.add(url, up);
+        let gateway = dialer.url.to_string();
+        let _registered =
+            self.links.add(Up { gateway, address, since: Instant::now(), connection: connection.clone() });
+        let services = self.standing.borrow().hello.services.clone();
+        if services != dialer.standing.hello.services {
+            // It came up while the others were told.
+            connection.announce(services);
+        }
         if self.stop.is_cancelled() {
             // It came up while the others were told.
-            connection.drain("the agent shuts down");
+            connection.drain("the agent leaves");
         }
         let server = &self.server;
         link.run(|notice| match notice {
@@ -198,6 +179,21 @@ impl Dialling {
             Notice::Services(_) => unreachable!("a gateway announces nothing"),
         })
         .await
+    }
+}
+
+/// Tells every gateway which services there are, each time they change. Gateways bear it once a second; of changes that
+/// come faster the last is told.
+pub(crate) async fn announce(links: Arc<Links>, mut standing: watch::Receiver<Arc<Standing>>) {
+    let mut told = standing.borrow_and_update().hello.services.clone();
+    while standing.changed().await.is_ok() {
+        let services = standing.borrow_and_update().hello.services.clone();
+        if services == told {
+            continue;
+        }
+        links.up().iter().for_each(|up| up.connection.announce(services.clone()));
+        told = services;
+        tokio::time::sleep(ANNOUNCE_REST).await;
     }
 }
 

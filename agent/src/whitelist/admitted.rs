@@ -5,6 +5,8 @@ use std::fmt;
 use http::{HeaderMap, Method, uri::PathAndQuery};
 use proto::wire::ServiceName;
 
+use super::{Denied, Limits, Upgrade};
+
 /// A request that may go to its upstream. Only [`Whitelist::admit`](super::Whitelist::admit) makes one.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Admitted {
@@ -28,8 +30,21 @@ pub struct Parts {
     pub content_length: Option<u64>,
     /// Whether the client waits for a 100 before it sends the body.
     pub expects_continue: bool,
-    /// Which rule of the service allowed it, counted from 0: the first that does. For logs and counters.
-    pub rule: usize,
+    /// Why it may be sent. For logs, counters and the keeper of a rule's rate.
+    pub grounds: Grounds,
+    /// The limits of the rule that allows it. The sender holds the body and the time to them.
+    pub limits: Limits,
+    /// What the client asks to turn the connection into, which the rule permits.
+    pub upgrade: Option<Upgrade>,
+}
+
+/// Why a request may be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grounds {
+    /// A rule of the service allows it; its place in the list, counted from 0.
+    Rule(usize),
+    /// No rule allows it, for this reason; but the service is in [`Mode::Audit`](super::Mode::Audit).
+    Audit(Denied),
 }
 
 impl Admitted {
@@ -69,10 +84,31 @@ impl Admitted {
         self.parts.expects_continue
     }
 
-    /// Which rule of the service allowed it, counted from 0.
+    /// Why it may be sent.
     #[must_use]
-    pub fn rule(&self) -> usize {
-        self.parts.rule
+    pub fn grounds(&self) -> Grounds {
+        self.parts.grounds
+    }
+
+    /// Which rule of the service allows it, counted from 0; none if it is sent in audit mode alone.
+    #[must_use]
+    pub fn rule(&self) -> Option<usize> {
+        match self.parts.grounds {
+            Grounds::Rule(rule) => Some(rule),
+            Grounds::Audit(_) => None,
+        }
+    }
+
+    /// That rule's limits.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.parts.limits
+    }
+
+    /// What the client asks to turn the connection into, which the rule permits.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<Upgrade> {
+        self.parts.upgrade
     }
 
     /// Gives everything away, to be sent once.
@@ -94,7 +130,7 @@ impl fmt::Debug for Parts {
         f.debug_struct("Admitted")
             .field("service", &self.service)
             .field("method", &self.method)
-            .field("rule", &self.rule)
+            .field("grounds", &self.grounds)
             .finish_non_exhaustive()
     }
 }

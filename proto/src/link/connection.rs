@@ -1,4 +1,4 @@
-//! The gateway's handle of a link: it opens streams.
+//! A handle of a link: the gateway opens streams with it, the agent says what it serves.
 
 use std::{
     future::Future,
@@ -14,10 +14,10 @@ use super::{
 };
 use crate::{
     session::{Answer, OpenError, StreamError},
-    wire::{Failure, RequestHead, ResponseHead},
+    wire::{Failure, RequestHead, ResponseHead, ServiceName},
 };
 
-/// Opens streams on a link. Cheap to clone; the link lives on without it.
+/// Opens streams on a link, or announces services. Cheap to clone; the link lives on without it.
 #[derive(Clone, Debug)]
 pub struct Connection {
     pub(super) shared: Arc<Shared>,
@@ -41,6 +41,12 @@ impl Connection {
     /// [`OpenError`] if not.
     pub fn can_open(&self) -> Result<(), OpenError> {
         self.shared.with(|inner| inner.session.can_open())
+    }
+
+    /// Says which services this agent offers from now on, in place of those of its hello. Whoever announces more often
+    /// than once a second for long is sent away.
+    pub fn announce(&self, services: Vec<ServiceName>) {
+        self.shared.with(|inner| inner.session.announce(services));
     }
 
     /// Streams in flight.

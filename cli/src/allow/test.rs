@@ -4,55 +4,58 @@ use agent::{
     config,
     whitelist::{Explanation, NearMiss, Verdict},
 };
-use http::{HeaderMap, HeaderValue, Method, header};
-use proto::wire::{RequestHead, RequestId, ServiceName};
+use http::{HeaderName, HeaderValue, Method, header::HOST};
+use proto::wire::{RequestHead, ServiceName};
 use serde_json::{Value, json};
 
 use crate::{
-    args::{AllowArgs, AllowCommand, AllowTestArgs},
+    allow::{args::TestArgs, head, print},
     exit::Exit,
 };
 
-pub(crate) fn run(args: &AllowArgs) -> Result<(), Exit> {
-    match &args.command {
-        AllowCommand::Test(args) => test(args),
-    }
-}
-
-fn test(args: &AllowTestArgs) -> Result<(), Exit> {
+pub(super) fn run(args: &TestArgs) -> Result<(), Exit> {
     let services = config::load_services(&args.config)?;
-    let head = head(args)?;
+    let head = requested(args)?;
     let explanation = config::whitelist(&services).explain(&head);
-    if args.json {
-        println!("{}", as_json(&explanation, &head));
+    let answer = if args.json {
+        as_json(&explanation, &head).to_string()
+    } else if services.iter().any(|service| service.name == head.service) {
+        explanation.to_string()
     } else {
-        println!("{explanation}");
-        if !services.iter().any(|service| service.name == head.service) {
-            let names: Vec<&str> = services.iter().map(|service| service.name.as_str()).collect();
-            println!("the services here are {}", names.join(", "));
-        }
-    }
+        let names: Vec<&str> = services.iter().map(|service| service.name.as_str()).collect();
+        format!("{explanation}\nthe services here are {}", names.join(", "))
+    };
+    print(&(answer + "\n"))?;
     if explanation.is_allowed() { Ok(()) } else { Err(Exit::Refused) }
 }
 
-/// The request as it would come from a gateway, without a body, and with no header but the one every request has.
-fn head(args: &AllowTestArgs) -> Result<RequestHead, Exit> {
+/// The request that the arguments describe.
+fn requested(args: &TestArgs) -> Result<RequestHead, Exit> {
     let method = Method::from_bytes(args.method.as_bytes())
         .map_err(|_| Exit::usage(format_args!("{:?} is not a method; write one such as GET", args.method)))?;
-    Ok(RequestHead {
-        service: ServiceName::new(&args.service).map_err(Exit::usage)?,
-        method,
-        target: args.target.as_encoded_bytes().to_vec().into(),
-        headers: HeaderMap::from_iter([(header::HOST, HeaderValue::from_static("localhost"))]),
-        request_id: RequestId::new("allow-test").expect("a literal of visible ASCII"),
-        deadline: None,
-        upgrade: false,
-    })
+    let service = ServiceName::new(&args.service).map_err(Exit::usage)?;
+    let mut head = head(service, method, args.target.as_encoded_bytes().to_vec());
+    for text in &args.headers {
+        let (name, value) =
+            header(text).ok_or_else(|| Exit::usage(format_args!("{text:?} is not a header; write 'NAME: VALUE'")))?;
+        if name == HOST {
+            head.headers.remove(HOST);
+        }
+        head.headers.append(name, value);
+    }
+    head.upgrade = args.upgrade;
+    Ok(head)
+}
+
+fn header(text: &str) -> Option<(HeaderName, HeaderValue)> {
+    let (name, value) = text.split_once(':')?;
+    Some((name.parse().ok()?, value.trim().parse().ok()?))
 }
 
 fn as_json(explanation: &Explanation, head: &RequestHead) -> Value {
     let mut answer = json!({
         "allowed": explanation.is_allowed(),
+        "would_deny": explanation.would_deny,
         "service": head.service.as_str(),
         "method": head.method.as_str(),
         "target": String::from_utf8_lossy(&head.target),

@@ -1,0 +1,302 @@
+//! The audit log: one line of JSON for each decision of the whitelist, written before what was admitted is sent.
+//!
+//! A thread of its own writes, so that a slow disk stops no link; a bounded queue leads to it. What passes is always on
+//! record: if the queue stays full, because the disk is full or stands still, requests are refused instead of sent
+//! without a line. How many lines were lost meanwhile is written as soon as it works again.
+
+mod line;
+mod writer;
+
+use std::{
+    io,
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    thread::Thread,
+    time::SystemTime,
+};
+
+use serde::Serialize;
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
+use tracing::{error, warn};
+
+pub(crate) use self::line::{Decision, line};
+use self::writer::Writer;
+use crate::{
+    config::AuditTarget,
+    limits::{AUDIT_LAST_WORDS, AUDIT_LINES, AUDIT_PATIENCE},
+    utc::rfc3339,
+};
+
+/// The way to the log's file or to standard output.
+#[derive(Debug)]
+pub(crate) struct AuditLog {
+    queue: mpsc::Sender<Message>,
+    state: Arc<State>,
+    writer: Thread,
+    /// Says that the writer has come to its end.
+    ended: Mutex<Option<oneshot::Receiver<()>>>,
+}
+
+#[derive(Debug)]
+enum Message {
+    Line(Vec<u8>),
+    /// Look at the state.
+    Wake,
+}
+
+/// A decision has no line, and will get none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unrecorded;
+
+/// What the writer and the others tell each other.
+#[derive(Debug, Default)]
+struct State {
+    reopen: AtomicBool,
+    close: AtomicBool,
+    written: AtomicU64,
+    /// Lines lost and not yet accounted for in the log.
+    lost: AtomicU64,
+    lost_ever: AtomicU64,
+    trouble: Mutex<Option<Trouble>>,
+}
+
+#[derive(Clone, Debug)]
+struct Trouble {
+    since: SystemTime,
+    error: String,
+}
+
+/// How the log is, as `/status` tells it.
+#[derive(Debug, Serialize)]
+pub(crate) struct AuditStatus {
+    state: &'static str,
+    written: u64,
+    lost: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) error: Option<String>,
+}
+
+impl AuditLog {
+    /// Opens the log and starts its writer.
+    ///
+    /// # Errors
+    /// Why the file cannot be opened or made, or the thread not be started.
+    pub(crate) fn open(target: &AuditTarget) -> io::Result<Self> {
+        let writer = Writer::open(target.clone())?;
+        let (queue, lines) = mpsc::channel(AUDIT_LINES);
+        let state = Arc::new(State::default());
+        let (end, ended) = oneshot::channel();
+        let of_writer = state.clone();
+        let thread = std::thread::Builder::new().name("audit".to_owned()).spawn(move || {
+            writer.run(lines, &of_writer);
+            // Nobody may be waiting for it.
+            let _ = end.send(());
+        })?;
+        Ok(Self { queue, state, writer: thread.thread().clone(), ended: Mutex::new(Some(ended)) })
+    }
+
+    /// Puts a line into the queue. If that is full, waits; if it stays full, gives up.
+    ///
+    /// # Errors
+    /// [`Unrecorded`] if the line is lost.
+    pub(crate) async fn record(&self, line: Vec<u8>) -> Result<(), Unrecorded> {
+        match self.queue.try_send(Message::Line(line)) {
+            Ok(()) => Ok(()),
+            // Boxed, because it is seldom needed and would make every request's task larger.
+            Err(mpsc::error::TrySendError::Full(line)) => Box::pin(self.wait_for_room(line)).await,
+            Err(mpsc::error::TrySendError::Closed(_)) => Err(self.lose()),
+        }
+    }
+
+    async fn wait_for_room(&self, line: Message) -> Result<(), Unrecorded> {
+        if self.state.trouble().is_some() {
+            // Others have waited already.
+            return Err(self.lose());
+        }
+        if let Ok(sent) = timeout(AUDIT_PATIENCE, self.queue.send(line)).await {
+            return sent.map_err(|_| self.lose());
+        }
+        self.state.note_trouble(format!("nothing was written for {} s", AUDIT_PATIENCE.as_secs()));
+        Err(self.lose())
+    }
+
+    fn lose(&self) -> Unrecorded {
+        self.state.lose(1);
+        Unrecorded
+    }
+
+    /// Opens the file anew: it may have been rotated.
+    pub(crate) fn reopen(&self) {
+        self.state.reopen.store(true, Relaxed);
+        self.wake();
+    }
+
+    /// Writes what is queued, for as long as that may take, and takes nothing more.
+    pub(crate) async fn close(&self) {
+        self.state.close.store(true, Relaxed);
+        self.wake();
+        let ended = self.ended.lock().expect("nothing panics while it holds this").take();
+        if let Some(ended) = ended
+            && timeout(AUDIT_LAST_WORDS, ended).await.is_err()
+        {
+            let lines = AUDIT_LINES - self.queue.capacity();
+            error!(lines, "the audit log cannot be written: its last lines are lost");
+        }
+    }
+
+    /// The writer sees what has been asked of it, whether it waits for a line or for the disk.
+    fn wake(&self) {
+        // If the queue is full, there is no need to.
+        let _ = self.queue.try_send(Message::Wake);
+        self.writer.unpark();
+    }
+
+    pub(crate) fn status(&self) -> AuditStatus {
+        let trouble = self.state.trouble().clone();
+        AuditStatus {
+            state: if trouble.is_some() { "failing" } else { "writing" },
+            written: self.state.written.load(Relaxed),
+            lost: self.state.lost_ever.load(Relaxed),
+            since: trouble.as_ref().map(|trouble| rfc3339(trouble.since)),
+            error: trouble.map(|trouble| trouble.error),
+        }
+    }
+}
+
+impl State {
+    fn lose(&self, lines: u64) {
+        self.lost.fetch_add(lines, Relaxed);
+        self.lost_ever.fetch_add(lines, Relaxed);
+    }
+
+    /// Shouts once for each time of trouble.
+    fn note_trouble(&self, error: String) {
+        let mut trouble = self.trouble();
+        if trouble.is_none() {
+            error!(error, "the audit log cannot be written: once its queue is full, requests are refused");
+            *trouble = Some(Trouble { since: SystemTime::now(), error });
+        }
+    }
+
+    fn note_success(&self) {
+        if let Some(Trouble { since, error }) = self.trouble().take() {
+            let lasted_s = since.elapsed().unwrap_or_default().as_secs();
+            warn!(error, lasted_s, lost = self.lost_ever.load(Relaxed), "the audit log can be written again");
+        }
+    }
+
+    fn trouble(&self) -> MutexGuard<'_, Option<Trouble>> {
+        self.trouble.lock().expect("nothing panics while it holds the trouble")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs,
+        os::unix::fs::{PermissionsExt as _, symlink},
+        path::PathBuf,
+        sync::atomic::AtomicU32,
+    };
+
+    use super::*;
+
+    /// A folder for a log, removed at the end.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new() -> Self {
+            static NEXT: AtomicU32 = AtomicU32::new(0);
+            let name = format!("reachback-audit-{}-{}", std::process::id(), NEXT.fetch_add(1, Relaxed));
+            let folder = std::env::temp_dir().join(name);
+            fs::create_dir_all(&folder).unwrap();
+            Self(folder)
+        }
+
+        fn log(&self) -> AuditLog {
+            AuditLog::open(&AuditTarget::File(self.0.join("log"))).unwrap()
+        }
+
+        fn read(&self, name: &str) -> String {
+            fs::read_to_string(self.0.join(name)).unwrap_or_default()
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn text(line: &str) -> Vec<u8> {
+        format!("{line}\n").into_bytes()
+    }
+
+    #[tokio::test]
+    async fn lines_are_appended_and_written_before_the_end() {
+        let folder = Folder::new();
+        for round in ["a", "b"] {
+            let log = folder.log();
+            for _ in 0..AUDIT_LINES * 2 {
+                log.record(text(round)).await.unwrap();
+            }
+            log.close().await;
+            assert_eq!(log.status().written, AUDIT_LINES as u64 * 2);
+            assert_eq!(log.record(text("late")).await, Err(Unrecorded), "it takes nothing more");
+        }
+        assert_eq!(folder.read("log"), format!("{}{}", "a\n".repeat(AUDIT_LINES * 2), "b\n".repeat(AUDIT_LINES * 2)));
+        let mode = fs::metadata(folder.0.join("log")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "only its owner reads it");
+    }
+
+    #[tokio::test]
+    async fn what_is_no_file_is_refused() {
+        let folder = Folder::new();
+        let open = |name: &str| AuditLog::open(&AuditTarget::File(folder.0.join(name))).map(|_| ());
+        assert!(open("").is_err(), "a folder");
+        assert!(open("none/log").is_err());
+        let made = std::process::Command::new("mkfifo").arg(folder.0.join("pipe")).status();
+        if made.is_ok_and(|made| made.success()) {
+            assert!(open("pipe").unwrap_err().to_string().contains("a pipe"));
+        }
+    }
+
+    /// The device takes nothing, until the way to it leads elsewhere.
+    #[tokio::test]
+    async fn a_full_disk_stops_what_passes_and_loses_none_of_it() {
+        let folder = Folder::new();
+        symlink("/dev/full", folder.0.join("log")).unwrap();
+        let log = folder.log();
+        log.record(text("first")).await.unwrap();
+        while log.status().error.is_none() {
+            tokio::task::yield_now().await;
+        }
+        let mut queued = 0;
+        while log.record(text("queued")).await.is_ok() {
+            queued += 1;
+        }
+        assert!(queued <= AUDIT_LINES * 2, "{queued}");
+        assert_eq!(log.record(text("refused")).await, Err(Unrecorded), "at once, by now");
+        assert_eq!((log.status().state, log.status().lost, log.status().written), ("failing", 2, 0));
+
+        fs::remove_file(folder.0.join("log")).unwrap();
+        log.reopen();
+        while log.status().error.is_some() || !folder.read("log").contains("lost") {
+            tokio::task::yield_now().await;
+        }
+        log.record(text("last")).await.unwrap();
+        log.close().await;
+        let written = folder.read("log");
+        let (lost, lines): (Vec<&str>, Vec<&str>) = written.lines().partition(|line| line.contains("lost"));
+        let expected = [vec!["first"], vec!["queued"; queued], vec!["last"]].concat();
+        assert_eq!(lines, expected);
+        assert!(lost.len() == 1 && lost[0].contains(r#""lines":2,"#), "{lost:?}");
+    }
+}

@@ -1,0 +1,48 @@
+//! `reachback allow`: the whitelist asked, shown, and proposed.
+
+pub(crate) mod args;
+mod block;
+mod import;
+mod learn;
+mod list;
+mod percent;
+mod test;
+
+use std::io::{self, ErrorKind, Write as _};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, header};
+use proto::wire::{RequestHead, RequestId, ServiceName};
+
+use crate::{allow::args::AllowCommand, exit::Exit};
+
+pub(crate) fn run(args: &args::AllowArgs) -> Result<(), Exit> {
+    match &args.command {
+        AllowCommand::Test(args) => test::run(args),
+        AllowCommand::List(args) => list::run(args),
+        AllowCommand::Learn(args) => learn::run(args),
+        AllowCommand::Import(args) => import::run(args),
+    }
+}
+
+/// Writes to standard output. A reader that has seen enough, such as `head`, is none of our errors.
+fn print(text: &str) -> Result<(), Exit> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Exit::failed(error)),
+        _ => Ok(()),
+    }
+}
+
+/// A request as it would come from a gateway, without a body, and with no header but the one every request has.
+fn head(service: ServiceName, method: Method, target: impl Into<Bytes>) -> RequestHead {
+    RequestHead {
+        service,
+        method,
+        target: target.into(),
+        headers: HeaderMap::from_iter([(header::HOST, HeaderValue::from_static("localhost"))]),
+        request_id: RequestId::new("allow").expect("a literal of visible ASCII"),
+        deadline: None,
+        upgrade: false,
+    }
+}
