@@ -114,7 +114,7 @@ fn measure(what: &str, whitelist: &Whitelist, head: &RequestHead) {
     let mut samples: Vec<f64> = (0..SAMPLES).map(|_| sample(whitelist, head, count)).collect();
     samples.sort_by(f64::total_cmp);
     let verdict = whitelist.admit(head);
-    let verdict = verdict.map_or_else(|denied| denied.to_string(), |admitted| format!("rule {}", admitted.rule()));
+    let verdict = verdict.map_or_else(|denied| denied.to_string(), |admitted| format!("rule {:?}", admitted.rule()));
     println!("| {what} | {:.0} | {:.0} | {verdict} |", samples[SAMPLES / 2], samples[0]);
 }
 

@@ -100,7 +100,8 @@ async fn attempt(
     };
     Err(match uploaded {
         Uploaded::CutShort => {
-            let failure = Failure::new(FailureCode::BadRequest, "the request's body was cut short");
+            let failure =
+                Failure::new(FailureCode::BadRequest, "the request's body was cut short, or its chunks are malformed");
             Unanswered { failure, unread: None }
         }
         Uploaded::Unread(body) => unanswered(&error, Some(body)),
