@@ -11,11 +11,9 @@ use std::{
     task::{Context, Poll},
 };
 
-use proto::link::reset_when_closed;
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::socket::Socket;
 
 /// What is known of a connection without asking it.
 #[derive(Debug, Default)]
@@ -90,19 +88,18 @@ impl Drop for Busy {
 /// The connection itself.
 #[derive(Debug)]
 pub(crate) struct Client {
-    stream: TcpStream,
+    stream: Socket,
     activity: Arc<Activity>,
 }
 
 impl Client {
-    pub(crate) fn new(stream: TcpStream, activity: Arc<Activity>) -> Self {
+    pub(crate) fn new(stream: Socket, activity: Arc<Activity>) -> Self {
         Self { stream, activity }
     }
 
     /// Says whether its end is a reset from now on, if the process is killed too.
     pub(crate) fn reset_when_closed(&self, reset: bool) {
-        // Without it the client sees an ordinary end; a failure leaves it at that.
-        let _ = reset_when_closed(&self.stream, reset);
+        self.stream.reset_when_closed(reset);
     }
 
     fn count(&self, written: &Poll<io::Result<usize>>) {

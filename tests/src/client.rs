@@ -4,11 +4,8 @@ use std::net::SocketAddr;
 
 use serde_json::Value;
 use tokio::{
-    io::AsyncWriteExt as _,
-    net::{
-        TcpSocket, TcpStream,
-        tcp::{OwnedReadHalf, OwnedWriteHalf},
-    },
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf, split},
+    net::{TcpSocket, TcpStream},
 };
 
 use crate::{
@@ -38,13 +35,20 @@ pub async fn json(url: &str) -> Value {
 /// A connection on which anything can be sent.
 #[derive(Debug)]
 pub struct Raw {
-    reader: Reader<OwnedReadHalf>,
-    write: OwnedWriteHalf,
+    reader: Reader<ReadHalf<Box<dyn Connected>>>,
+    write: WriteHalf<Box<dyn Connected>>,
 }
+
+/// A connection of any kind.
+pub trait Connected: AsyncRead + AsyncWrite + std::fmt::Debug + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + std::fmt::Debug + Send + Unpin> Connected for S {}
 
 /// An answer as it came.
 #[derive(Clone, Debug)]
 pub struct Answer {
+    /// The heads of the informational answers before it.
+    pub interim: Vec<Head>,
     /// Its head, verbatim.
     pub head: Head,
     /// As much of its body as came.
@@ -113,7 +117,12 @@ impl Raw {
     #[must_use]
     pub fn new(stream: TcpStream) -> Self {
         stream.set_nodelay(true).expect("the connection is there");
-        let (read, write) = stream.into_split();
+        Self::over(stream)
+    }
+
+    /// Speaks over a connection that is there already.
+    pub fn over(stream: impl Connected + 'static) -> Self {
+        let (read, write) = split(Box::new(stream) as Box<dyn Connected>);
         Self { reader: Reader::new(read), write }
     }
 
@@ -141,19 +150,22 @@ impl Raw {
         within("a piece of an answer", self.reader.piece(left)).await
     }
 
-    /// The next answer, if there is one; informational ones are passed over.
+    /// The next answer, if there is one, and the informational ones before it.
     pub async fn try_answer(&mut self, method: &str) -> Option<Answer> {
+        let mut interim = Vec::new();
         let head = loop {
             let head = self.head().await?;
-            if status(&head) >= 200 {
+            let code = head.word(1);
+            if !(code.len() == 3 && code.starts_with('1')) {
                 break head;
             }
+            interim.push(head);
         };
-        let bodiless = method == "HEAD" || matches!(status(&head), 204 | 304);
+        let bodiless = method == "HEAD" || matches!(head.word(1), "204" | "304");
         let left = if bodiless { Left::Length(0) } else { head.framing(Left::UntilClose) };
         let (body, whole) = within("an answer's body", self.reader.body(left)).await;
         let trailers = std::mem::take(&mut self.reader.trailers);
-        Some(Answer { head, body, whole, trailers })
+        Some(Answer { interim, head, body, whole, trailers })
     }
 
     /// The next answer.
@@ -182,16 +194,6 @@ impl Raw {
     /// Waits for the end of the connection: whether it was a reset, and no ordinary end.
     pub async fn is_reset(&mut self) -> bool {
         within("the end of the connection", self.reader.is_reset()).await
-    }
-
-    /// Ends the connection by a reset.
-    ///
-    /// # Panics
-    /// If it is gone already.
-    pub fn reset(self) {
-        self.write.as_ref().set_zero_linger().expect("the connection is there");
-        // Dropped it would say an ordinary end first.
-        self.write.forget();
     }
 
     /// Says that nothing more will be sent.

@@ -1,17 +1,17 @@
 //! Upgrades (RFC 9110 §7.8): a request for one, and the raw bytes behind a 101.
 
 use axum::body::Body;
-use http::{Method, Response, StatusCode, request::Parts};
+use http::{Method, Response, StatusCode, Version, request::Parts};
 use http_body::Body as _;
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 use hyper_util::rt::TokioIo;
 use proto::{
     link::{self, Answered, BodyWriter, carry, upgrade::is_websocket},
-    wire::{RequestHead, RequestId},
+    wire::RequestId,
 };
 use tracing::debug;
 
-use super::{Facade, Slot, answer, lost, not_opened, unavailable};
+use super::{Slot, answer};
 use crate::{
     client::Client,
     failure::{Asked, Failed},
@@ -25,32 +25,27 @@ pub(super) fn asked_for(parts: &mut Parts, body: &Incoming) -> Option<OnUpgrade>
     (parts.method == Method::GET && body.is_end_stream() && is_websocket(&parts.headers)).then_some(upgrade)
 }
 
-impl Facade {
-    /// Asks the upstream for the upgrade. A 101 makes the connection a pipe; every other answer is an ordinary one.
-    pub(super) async fn switch(
-        &self,
-        head: RequestHead,
-        upgrade: OnUpgrade,
-        asked: &Asked,
-        slot: Slot,
-    ) -> Result<Response<Body>, Failed> {
-        let chosen = self.registry.choose_within(&head.service, self.settings.wait_for_agent).await;
-        let connection = chosen.map_err(|why| unavailable(why, &head))?;
-        // The request has no body, and its half stays open: for what comes behind the 101, and for nothing before.
-        let (writer, response) = connection.open(head, false).map_err(not_opened)?;
-        match response.await.map_err(|error| lost(&error))? {
-            Answered::Response(head, body) if head.status == StatusCode::SWITCHING_PROTOCOLS => {
-                slot.busy.connection().go_on_with(go_on(upgrade, body, writer, slot, asked.id.clone()));
-                Ok(answer::switching(head, asked))
-            }
-            Answered::Response(head, body) => {
-                writer.finish(None);
-                Ok(answer::response(head, body, http::Version::HTTP_11, asked, slot)?)
-            }
-            Answered::Failure(failure) => {
-                writer.finish(None);
-                Err(Failed::at_agent(failure))
-            }
+/// The answer to a request that asks for an upgrade. A 101 makes the connection a pipe; every other one is ordinary, and
+/// ends the half that was kept open for what comes behind a 101.
+pub(super) fn response(
+    answered: Answered,
+    upgrade: OnUpgrade,
+    raw: BodyWriter,
+    asked: &Asked,
+    slot: Slot,
+) -> Result<Response<Body>, Failed> {
+    match answered {
+        Answered::Response(head, body) if head.status == StatusCode::SWITCHING_PROTOCOLS => {
+            slot.busy.connection().go_on_with(go_on(upgrade, body, raw, slot, asked.id.clone()));
+            Ok(answer::switching(head, asked))
+        }
+        Answered::Response(head, body) => {
+            raw.finish(None);
+            Ok(answer::response(head, body, Version::HTTP_11, asked, slot)?)
+        }
+        Answered::Failure(failure) => {
+            raw.finish(None);
+            Err(Failed::at_agent(failure))
         }
     }
 }

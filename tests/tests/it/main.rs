@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
 mod admission;
+mod audit;
 mod bodies;
 mod calls;
 mod failures;
+mod forwarded;
 mod framing;
 mod hostile;
 mod hostile_agent;
@@ -13,8 +15,14 @@ mod hostile_gateway;
 mod hostile_upgrades;
 mod lies;
 mod lifecycle;
+mod listeners;
+mod proxy;
+mod reload;
+mod reload_load;
 mod reviewed;
+mod routing;
 mod rule_limits;
+mod sharing;
 mod streams;
 mod upgrades;
 mod websocket;
