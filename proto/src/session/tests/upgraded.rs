@@ -5,13 +5,13 @@ use http::StatusCode;
 use super::pair::{Got, Pair, SMALL, body, packets, request, response};
 use crate::{
     session::{Answer, StreamError},
-    wire::{RequestHead, ResetCode, ResponseHead, StreamId},
+    wire::{ResetCode, ResponseHead, StreamId},
 };
 
 /// A stream on which the agent has answered with 101, and the gateway has taken that.
 fn upgraded() -> (Pair, StreamId) {
     let mut pair = Pair::new(SMALL, SMALL);
-    let id = pair.gateway.open(RequestHead { upgrade: true, ..request() }, false).unwrap();
+    let id = pair.gateway.open(request(), false).unwrap();
     pair.carry();
     assert!(pair.agent.poll_event().is_some());
     pair.agent.respond(id, ResponseHead { status: StatusCode::SWITCHING_PROTOCOLS, ..response() }, false);
@@ -35,7 +35,7 @@ fn either_half_ends_first_and_the_other_goes_on() {
 #[test]
 fn bytes_before_the_answer_wait() {
     let mut pair = Pair::new(SMALL, SMALL);
-    let id = pair.gateway.open(RequestHead { upgrade: true, ..request() }, false).unwrap();
+    let id = pair.gateway.open(request(), false).unwrap();
     pair.gateway.write(id, &mut body(20_000)).unwrap();
     let sent = packets(&mut pair.gateway);
     assert_eq!(sent[1..], ["data 1 8192"], "a window of them");
