@@ -162,6 +162,7 @@ impl Conversation<'_> {
         self.send(bytes).await
             && match then {
                 Then::GoOn => true,
+                Then::More(bytes) => self.gate_or_end().await && self.send(bytes.as_bytes()).await,
                 Then::Close => false,
                 Then::Hold => {
                     self.gate_or_end().await;
