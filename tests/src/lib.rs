@@ -13,6 +13,7 @@
 pub mod bridge;
 pub mod client;
 pub mod http1;
+pub mod oracle;
 pub mod pattern;
 pub mod peer;
 pub mod process;

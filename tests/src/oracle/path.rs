@@ -1,0 +1,103 @@
+//! The oracle's paths: what a segment may hold, and what a pattern means.
+
+use super::Rule;
+
+/// Look-alikes of `.`, `/`, `\`, `;` and `%`.
+const LOOK_ALIKES: &str = "\u{FF0E}\u{2024}\u{2025}\u{2026}\u{FE52}\u{FF0F}\u{FF3C}\u{FE68}\u{FF1B}\u{FF05}\u{FE6A}";
+
+/// What stands between the slashes of a path. The one behind a trailing slash is empty.
+pub fn segments(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    path.get(1..).unwrap_or_default().split(|&byte| byte == b'/')
+}
+
+/// Decodes once. A `%` that begins no triplet stays.
+#[must_use]
+pub fn decode(text: &[u8]) -> Vec<u8> {
+    let mut decoded = Vec::new();
+    let mut rest = text;
+    while let [first, behind @ ..] = rest {
+        let triplet = rest.get(..3).filter(|_| *first == b'%').and_then(|three| std::str::from_utf8(&three[1..]).ok());
+        let hex = triplet.filter(|hex| hex.bytes().all(|digit| digit.is_ascii_hexdigit()));
+        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(byte) => {
+                decoded.push(byte);
+                rest = &rest[3..];
+            }
+            None => {
+                decoded.push(*first);
+                rest = behind;
+            }
+        }
+    }
+    decoded
+}
+
+/// Step 4.
+pub(super) fn deceives(segment: &[u8]) -> bool {
+    let Ok(decoded) = String::from_utf8(decode(segment)) else { return true };
+    let is_encoded_twice = decode(decoded.as_bytes()) != decoded.as_bytes();
+    let has_encoded_semicolon = segment.to_ascii_uppercase().windows(3).any(|three| three == b"%3B");
+    let is_deceiving = |c: char| c.is_control() || c == '\\' || LOOK_ALIKES.contains(c);
+    is_encoded_twice || has_encoded_semicolon || decoded.chars().any(is_deceiving)
+}
+
+/// Step 5: decoded, without parameters and without spaces around it.
+#[must_use]
+pub fn is_dots(segment: &[u8]) -> bool {
+    let decoded = decode(segment);
+    let decoded = String::from_utf8_lossy(&decoded);
+    matches!(decoded.split(';').next().unwrap_or_default().trim(), "." | "..")
+}
+
+/// Whether a path that passed the steps is one that the rule is about.
+pub(super) fn matches(rule: &Rule, path: &[u8]) -> bool {
+    if rule.path == "*" || path == b"*" {
+        return rule.path.as_bytes() == path;
+    }
+    let wanted: Vec<&str> = rule.path[1..].split('/').collect();
+    let found: Vec<&[u8]> = segments(path).collect();
+    let fit = |wanted: &[&str], found: &[&[u8]]| {
+        wanted.len() == found.len() && wanted.iter().zip(found).all(|(wanted, found)| segment_matches(wanted, found))
+    };
+    match wanted.split_last() {
+        Some((last, before)) if *last == "**" || last.starts_with("{*") => {
+            // At most one trailing slash, which made the last segment empty.
+            let found = found.strip_suffix(&[&b""[..]]).unwrap_or(&found);
+            found.len() > before.len()
+                && fit(before, &found[..before.len()])
+                && found[before.len()..].iter().all(|segment| segment_matches("*", segment))
+        }
+        _ => fit(&wanted, &found),
+    }
+}
+
+/// Step 7 and the pattern of one segment.
+fn segment_matches(wanted: &str, found: &[u8]) -> bool {
+    let is_ambiguous = found.contains(&b';') || found.to_ascii_uppercase().windows(3).any(|three| three == b"%2F");
+    !is_ambiguous && glob(&pieces(wanted), &decode(found))
+}
+
+/// The decoded literals of a pattern's segment; between each two stands a star.
+fn pieces(wanted: &str) -> Vec<Vec<u8>> {
+    let mut pieces = Vec::new();
+    let mut rest = wanted;
+    while let Some(at) = rest.find(['*', '{']) {
+        pieces.push(decode(&rest.as_bytes()[..at]));
+        let end = if rest[at..].starts_with('*') { at } else { rest.find('}').unwrap_or(at) };
+        rest = &rest[end + 1..];
+    }
+    pieces.push(decode(rest.as_bytes()));
+    pieces
+}
+
+/// Tries for each star every length from one byte on.
+fn glob(pieces: &[Vec<u8>], text: &[u8]) -> bool {
+    match pieces {
+        [] => false,
+        [last] => text == &last[..],
+        [first, behind @ ..] => match text.strip_prefix(&first[..]) {
+            Some(rest) => (1..=rest.len()).any(|star| glob(behind, &rest[star..])),
+            None => false,
+        },
+    }
+}

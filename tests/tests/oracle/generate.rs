@@ -1,0 +1,278 @@
+//! Rules, and requests that are about them: half made to fit a rule, then spoiled a little.
+
+use proptest::{
+    collection::vec,
+    option,
+    prelude::{Just, Strategy, any, prop_oneof},
+    sample::{Index, select, subsequence},
+};
+
+/// A list of rules and a request.
+#[derive(Clone, Debug)]
+pub(crate) struct Case {
+    pub(crate) rules: Vec<String>,
+    /// The same rules in another order.
+    pub(crate) permuted: Vec<String>,
+    pub(crate) method: String,
+    pub(crate) target: Vec<u8>,
+}
+
+const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "OPTIONS", "M-SEARCH"];
+
+/// A literal piece of a rule, as a rule may write it.
+const LITERALS: [&str; 20] = [
+    "a",
+    "b",
+    "ab",
+    "public",
+    "A",
+    "a.b",
+    "..a",
+    ".well-known",
+    "caf\u{e9}",
+    "caf%C3%A9",
+    "%C3%a9",
+    "a%20b",
+    "100%25",
+    "%7Bid%7D",
+    "%2A",
+    "a%2Ab",
+    "-._~!$&'()+,=:@",
+    "%41",
+    "\u{1F980}",
+    "aab",
+];
+
+/// What may stand for a wildcard, and much that may not.
+const VALUES: [&str; 22] = [
+    "a",
+    "b",
+    "42",
+    "aab",
+    "a.b",
+    "..a",
+    "%41",
+    "%7e",
+    "caf%C3%A9",
+    "%F0%9F%A6%80",
+    "%20",
+    "100%25",
+    "*",
+    "{id}",
+    "",
+    "a;b",
+    "%2F",
+    "a%2fb",
+    "..",
+    "%2e",
+    "%3B",
+    "x%2fy%2Fz",
+];
+
+/// What attackers put into a target.
+pub(crate) const NASTY: [&str; 58] = [
+    "/",
+    "//",
+    "/./",
+    "/../",
+    ".",
+    "..",
+    "...",
+    "%2e",
+    "%2E",
+    "%2e%2e",
+    "%2f",
+    "%2F",
+    "%5c",
+    "%5C",
+    "\\",
+    ";",
+    "..;",
+    ";a=b",
+    "%3b",
+    "%3B",
+    "%25",
+    "%252e",
+    "2e",
+    "2F",
+    "%20",
+    " ",
+    "%09",
+    "%00",
+    "\0",
+    "\n",
+    "\r\n",
+    "%0d%0a",
+    "%7f",
+    "%C2%85",
+    "%c2%a0",
+    "%E3%80%80",
+    "%c0%ae",
+    "%c0%af",
+    "%ed%a0%80",
+    "%C3",
+    "%A9",
+    "%ef%bc%8f",
+    "%ef%bc%8e",
+    "%e2%80%a4",
+    "%E2%80%A5",
+    "%e3%80%82",
+    "\u{e9}",
+    "#",
+    "?",
+    "&",
+    "=",
+    "*",
+    "%",
+    "%u002e",
+    "\"",
+    "{",
+    "http://x",
+    "%ff",
+];
+
+const QUERIES: [&str; 18] = [
+    "",
+    "a=b",
+    "a=b&c=d",
+    "?",
+    "a;b",
+    "%zz",
+    "_method=PUT",
+    "a&_METHOD=PUT",
+    "%5fmethod",
+    ".method[]=x",
+    "__method=1",
+    "a=_method",
+    "x-http-method-override=PUT",
+    "a=%2e%2e/",
+    "q=caf\u{e9}",
+    "a b",
+    "a#b",
+    "+_method%00x=PUT",
+];
+
+fn segment() -> impl Strategy<Value = String> {
+    let literal = || select(&LITERALS[..]).prop_map(str::to_owned);
+    let star = || select(&["*", "{id}", "{order-id}"][..]);
+    prop_oneof![
+        4 => literal(),
+        2 => star().prop_map(str::to_owned),
+        1 => (literal(), star()).prop_map(|(a, star)| format!("{a}{star}")),
+        1 => (star(), literal()).prop_map(|(star, a)| format!("{star}{a}")),
+        1 => (literal(), star(), literal()).prop_map(|(a, star, b)| format!("{a}{star}{b}")),
+        1 => (star(), literal(), star()).prop_map(|(one, a, other)| format!("{one}{a}{other}")),
+    ]
+}
+
+fn rule() -> impl Strategy<Value = String> {
+    let methods = subsequence(&METHODS[..], 1..4).prop_map(|methods| methods.join(","));
+    let segments = vec(segment(), 0..4).prop_map(|segments| segments.iter().map(|s| format!("/{s}")).collect());
+    let end = select(&["", "", "/", "/**", "/{*rest}"][..]);
+    let path = (segments, end).prop_map(|(segments, end): (String, _)| match (&*segments, end) {
+        ("", "") => "/".to_owned(),
+        _ => segments + end,
+    });
+    prop_oneof![
+        30 => (methods, path).prop_map(|(methods, path)| format!("{methods} {path}")),
+        1 => Just("OPTIONS *".to_owned()),
+    ]
+}
+
+/// A small change of a target.
+#[derive(Clone, Debug)]
+enum Edit {
+    Insert(Index, &'static str),
+    Remove(Index),
+    Set(Index, u8),
+    /// Writes a byte as a triplet.
+    Encode(Index),
+    /// Cuts it there.
+    Cut(Index),
+    /// Makes it so long that the end of what may be is near.
+    Stretch(Index, i8),
+}
+
+fn edit() -> impl Strategy<Value = Edit> {
+    let place = any::<Index>;
+    prop_oneof![
+        8 => (place(), select(&NASTY[..])).prop_map(|(at, text)| Edit::Insert(at, text)),
+        2 => place().prop_map(Edit::Remove),
+        2 => (place(), any::<u8>()).prop_map(|(at, byte)| Edit::Set(at, byte)),
+        4 => place().prop_map(Edit::Encode),
+        1 => place().prop_map(Edit::Cut),
+        1 => (place(), -2..3_i8).prop_map(|(at, beyond)| Edit::Stretch(at, beyond)),
+    ]
+}
+
+impl Edit {
+    fn apply(&self, target: &mut Vec<u8>) {
+        let length = target.len();
+        match self {
+            Self::Insert(at, text) => insert(target, at.index(length + 1), text.as_bytes()),
+            _ if target.is_empty() => {}
+            Self::Remove(at) => drop(target.remove(at.index(length))),
+            Self::Set(at, byte) => target[at.index(length)] = *byte,
+            Self::Encode(at) => {
+                let byte = target.remove(at.index(length));
+                insert(target, at.index(length), format!("%{byte:02x}").as_bytes());
+            }
+            Self::Cut(at) => target.truncate(at.index(length)),
+            Self::Stretch(at, beyond) => {
+                let missing = 8192_usize.saturating_sub(length).saturating_add_signed((*beyond).into());
+                insert(target, at.index(length), &b"x".repeat(missing));
+            }
+        }
+    }
+}
+
+fn insert(target: &mut Vec<u8>, at: usize, bytes: &[u8]) {
+    target.splice(at..at, bytes.iter().copied());
+}
+
+/// A target that a rule's path allows, if the values are good.
+fn fitting(path: &str, values: &[&str], slash: bool) -> Vec<u8> {
+    let mut values = values.iter().cycle();
+    let mut value = || *values.next().expect("there are values");
+    let mut target = String::new();
+    let mut rest = path;
+    while let Some(at) = rest.find(['*', '{']) {
+        target.push_str(&rest[..at]);
+        let star = &rest[at..];
+        let length = if star.starts_with('{') { star.find('}').expect("it closes") + 1 } else { 1 };
+        let is_rest = star.starts_with("**") || star.starts_with("{*");
+        target.push_str(value());
+        if is_rest {
+            target.push_str(&format!("/{}{}", value(), if slash { "/" } else { "" }));
+            break;
+        }
+        rest = &star[length..];
+    }
+    if !path.contains("**") && !path.contains("{*") {
+        target.push_str(rest);
+    }
+    let encode = |byte: u8| if byte.is_ascii() { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    target.bytes().map(encode).collect::<String>().into_bytes()
+}
+
+/// Any case.
+pub(crate) fn case() -> impl Strategy<Value = Case> {
+    let rules = vec(rule(), 1..6).prop_flat_map(|rules| (Just(rules.clone()), Just(rules).prop_shuffle()));
+    let query = option::weighted(0.3, select(&QUERIES[..]));
+    let values = vec(select(&VALUES[..]), 1..4);
+    let edits = prop_oneof![Just(Vec::new()), vec(edit(), 1..4)];
+    (rules, any::<Index>(), any::<Index>(), values, any::<bool>(), query, edits).prop_map(
+        |((rules, permuted), which, method, values, slash, query, edits)| {
+            let (methods, path) = which.get(&rules).split_once(' ').expect("a rule has two parts");
+            // Mostly one of the rule's own.
+            let methods: Vec<_> = methods.split(',').cycle().take(12).chain(METHODS).collect();
+            let method = (*method.get(&methods)).to_owned();
+            let mut target = if path == "*" { b"*".to_vec() } else { fitting(path, &values, slash) };
+            if let Some(query) = query {
+                target.extend(format!("?{query}").bytes());
+            }
+            edits.iter().for_each(|edit| edit.apply(&mut target));
+            Case { rules, permuted, method, target }
+        },
+    )
+}
