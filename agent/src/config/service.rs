@@ -10,11 +10,11 @@ use settings::{
     units::{duration_within, switch},
 };
 
-use super::{CONNECT_TIMEOUT, RESPONSE_TIMEOUT, Service, Upstream, raw::RawService, url};
-use crate::whitelist::{Host, Rule, RuleError};
+use super::{CONNECT_TIMEOUT, RESPONSE_TIMEOUT, Service, Upstream, raw::RawService, rule, url};
+use crate::whitelist::Host;
 
 /// Waits for an upstream: below a millisecond nothing answers, beyond a day nobody listens any more.
-const WAITS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(24 * 3600);
+pub(super) const WAITS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(24 * 3600);
 
 /// Checks all services together.
 pub(super) fn check_all(raw: &Entries<RawService>, found: &mut Findings<'_>) -> Option<Vec<Service>> {
@@ -50,7 +50,8 @@ fn check(name: &Text, raw: &RawService, found: &mut Findings<'_>) -> Option<Serv
         "add `upstream`, such as upstream: http://127.0.0.1:3000",
     );
     let upstream = found.required(raw.upstream.as_ref(), (Some(name.place), missing), url::upstream);
-    let allow = found.each(&raw.allow, rule);
+    let trust_forwarded = found.or(raw.trust_forwarded.as_ref(), false, switch);
+    let allow = rule::check_all(&raw.allow, trust_forwarded.unwrap_or(true), found);
     if raw.allow.is_empty() {
         found.warn(
             name.place,
@@ -58,7 +59,6 @@ fn check(name: &Text, raw: &RawService, found: &mut Findings<'_>) -> Option<Serv
         );
     }
     let host = host_field(raw.host.as_ref(), upstream.as_ref(), found);
-    let trust_forwarded = found.or(raw.trust_forwarded.as_ref(), false, switch);
     let wait = || duration_within(WAITS);
     let connect_timeout = found.or(raw.connect_timeout.as_ref(), CONNECT_TIMEOUT, wait());
     let response_timeout = found.or(raw.response_timeout.as_ref(), RESPONSE_TIMEOUT, wait());
@@ -66,23 +66,13 @@ fn check(name: &Text, raw: &RawService, found: &mut Findings<'_>) -> Option<Serv
     Some(Service {
         name: service?,
         upstream: upstream?,
-        allow: allow?.into_iter().map(|rule| rule.value).collect(),
+        allow: allow?,
         host: host?,
         trust_forwarded: trust_forwarded?,
         connect_timeout: connect_timeout?,
         response_timeout: response_timeout?,
         idle_timeout: idle.map(|idle| Some(idle).filter(|idle| !idle.is_zero()))?,
     })
-}
-
-fn rule(text: &str) -> Result<Rule, Fault> {
-    // In a [ list ] an unquoted comma ends the item, so that only `GET` is left of `GET,HEAD /orders`.
-    let remedy = if text.contains(' ') {
-        "write METHODS PATH, such as GET,HEAD /orders/{id} or GET /reports/**"
-    } else {
-        "write METHODS PATH; in a [ list ] a rule that holds a comma goes into quotes, as in \"GET,HEAD /orders\""
-    };
-    text.parse().map_err(|error: RuleError| Fault::new(error.message, remedy).at_byte(error.offset))
 }
 
 fn service_name(text: &str) -> Result<ServiceName, Fault> {

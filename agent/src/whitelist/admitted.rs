@@ -5,6 +5,8 @@ use std::fmt;
 use http::{HeaderMap, Method, uri::PathAndQuery};
 use proto::wire::ServiceName;
 
+use super::{Limits, Upgrade};
+
 /// A request that may go to its upstream. Only [`Whitelist::admit`](super::Whitelist::admit) makes one.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Admitted {
@@ -28,8 +30,12 @@ pub struct Parts {
     pub content_length: Option<u64>,
     /// Whether the client waits for a 100 before it sends the body.
     pub expects_continue: bool,
-    /// Which rule of the service allowed it, counted from 0: the first that does. For logs and counters.
+    /// Which rule of the service allowed it, counted from 0. For logs, counters and the keeper of its rate.
     pub rule: usize,
+    /// That rule's limits. The sender holds the body and the time to them.
+    pub limits: Limits,
+    /// What the client asks to turn the connection into, which the rule permits.
+    pub upgrade: Option<Upgrade>,
 }
 
 impl Admitted {
@@ -73,6 +79,18 @@ impl Admitted {
     #[must_use]
     pub fn rule(&self) -> usize {
         self.parts.rule
+    }
+
+    /// That rule's limits.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.parts.limits
+    }
+
+    /// What the client asks to turn the connection into, which the rule permits.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<Upgrade> {
+        self.parts.upgrade
     }
 
     /// Gives everything away, to be sent once.

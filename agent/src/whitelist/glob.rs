@@ -3,7 +3,7 @@
 use super::text::Text;
 
 /// Literal pieces with a star between each two.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Glob {
     first: Box<str>,
     /// Never empty strings: two stars do not stand side by side.

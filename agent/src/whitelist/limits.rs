@@ -15,5 +15,9 @@ pub const NOMINATED: usize = HEADER_LINES;
 /// Longest text of a rule, in bytes. A longer literal could match no target.
 pub const RULE_BYTES: usize = TARGET_BYTES;
 
+/// Most parameters that one rule's `query` may name: as many as fit one word of marks. Whoever needs more has a form,
+/// not a query.
+pub const PARAMETERS: usize = 64;
+
 /// Most characters of a piece of a request that a refusal or an explanation repeats to people.
 pub(super) const EXCERPT_CHARS: usize = 64;

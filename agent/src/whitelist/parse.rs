@@ -4,7 +4,7 @@ use super::{
     denied::Reason,
     glob::Glob,
     pattern::{End, PathPattern, Pattern, Segment},
-    rule::RuleError,
+    rule::{Part, RuleError},
     segment,
 };
 
@@ -38,7 +38,7 @@ pub(super) fn pattern(path: &str, at: usize) -> Result<Pattern, RuleError> {
 }
 
 fn error<T>(at: usize, message: impl Into<String>) -> Result<T, RuleError> {
-    Err(RuleError { message: message.into(), offset: at })
+    Err(RuleError { message: message.into(), part: Part::Path, offset: at })
 }
 
 fn not_a_path(path: &str, at: usize) -> RuleError {
@@ -47,14 +47,14 @@ fn not_a_path(path: &str, at: usize) -> RuleError {
     } else {
         "a path begins with '/'"
     };
-    RuleError { message: message.to_owned(), offset: at }
+    RuleError { message: message.to_owned(), part: Part::Path, offset: at }
 }
 
 /// What has no place in a path pattern at all. Inside braces the name is judged with its segment.
 fn refuse_bytes(path: &str, at: usize) -> Result<(), RuleError> {
     for (offset, character) in path.char_indices() {
         let message = match character {
-            '?' => "the short form is about the path alone; use the long form with `query` for conditions".to_owned(),
+            '?' => "this is about the path alone; use the long form with `query` for conditions".to_owned(),
             '#' => "a fragment is never sent to a server".to_owned(),
             ';' => "requests with ';' are refused unless a rule in the long form says `matrix: true`".to_owned(),
             '\\' => "a backslash never passes".to_owned(),

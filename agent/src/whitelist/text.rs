@@ -12,12 +12,22 @@ const SHORT_PIECE: usize = 64;
 #[derive(Debug)]
 pub(super) struct Text<'a> {
     text: &'a str,
+    /// Whether the request's segment held a `%2F`.
+    slashed: bool,
     places: OnceCell<Box<Places>>,
 }
 
 impl<'a> Text<'a> {
     pub(super) fn new(text: &'a str) -> Self {
-        Self { text, places: OnceCell::new() }
+        Self { text, slashed: false, places: OnceCell::new() }
+    }
+
+    pub(super) fn with_slash(self, slashed: bool) -> Self {
+        Self { slashed, ..self }
+    }
+
+    pub(super) fn is_slashed(&self) -> bool {
+        self.slashed
     }
 
     pub(super) fn as_str(&self) -> &'a str {
