@@ -32,11 +32,22 @@ pub fn decode(text: &[u8]) -> Vec<u8> {
     decoded
 }
 
+/// Whether a `%` begins no triplet.
+pub(super) fn has_bad_triplet(text: &[u8]) -> bool {
+    let mut pieces = text.split(|&byte| byte == b'%').skip(1);
+    pieces.any(|behind| behind.len() < 2 || !behind[..2].iter().all(u8::is_ascii_hexdigit))
+}
+
 /// Step 4.
 pub(super) fn deceives(segment: &[u8]) -> bool {
     let Ok(decoded) = String::from_utf8(decode(segment)) else { return true };
-    let is_encoded_twice = decode(decoded.as_bytes()) != decoded.as_bytes();
-    let has_encoded_semicolon = segment.to_ascii_uppercase().windows(3).any(|three| three == b"%3B");
+    // Besides `%HH` there is `%uHHHH`, which IIS decodes.
+    let is_hex =
+        |text: &str, digits: usize| text.len() >= digits && text.bytes().take(digits).all(|b| b.is_ascii_hexdigit());
+    let begins_triplet =
+        |text: &str| is_hex(text, 2) || text.strip_prefix(['u', 'U']).is_some_and(|text| is_hex(text, 4));
+    let is_encoded_twice = decoded.split('%').skip(1).any(begins_triplet);
+    let has_encoded_semicolon = holds(segment, b"%3B");
     let is_deceiving = |c: char| c.is_control() || c == '\\' || LOOK_ALIKES.contains(c);
     is_encoded_twice || has_encoded_semicolon || decoded.chars().any(is_deceiving)
 }
@@ -49,32 +60,63 @@ pub fn is_dots(segment: &[u8]) -> bool {
     matches!(decoded.split(';').next().unwrap_or_default().trim(), "." | "..")
 }
 
-/// Whether a path that passed the steps is one that the rule is about.
+fn holds(segment: &[u8], triplet: &[u8]) -> bool {
+    segment.to_ascii_uppercase().windows(3).any(|three| three == triplet)
+}
+
+/// Whether a segment has `;params`.
+pub(super) fn has_parameters(segment: &[u8]) -> bool {
+    segment.contains(&b';')
+}
+
+/// Whether a segment holds an encoded slash.
+pub(super) fn has_slash(segment: &[u8]) -> bool {
+    holds(segment, b"%2F")
+}
+
+/// Whether a path that passed steps 1 to 6 is one that the rule is about.
 pub(super) fn matches(rule: &Rule, path: &[u8]) -> bool {
     if rule.path == "*" || path == b"*" {
         return rule.path.as_bytes() == path;
     }
     let wanted: Vec<&str> = rule.path[1..].split('/').collect();
     let found: Vec<&[u8]> = segments(path).collect();
-    let fit = |wanted: &[&str], found: &[&[u8]]| {
-        wanted.len() == found.len() && wanted.iter().zip(found).all(|(wanted, found)| segment_matches(wanted, found))
-    };
+    let fits = |(wanted, found): (&&str, &&[u8])| segment_matches(rule, wanted, found);
     match wanted.split_last() {
         Some((last, before)) if *last == "**" || last.starts_with("{*") => {
             // At most one trailing slash, which made the last segment empty.
             let found = found.strip_suffix(&[&b""[..]]).unwrap_or(&found);
             found.len() > before.len()
-                && fit(before, &found[..before.len()])
-                && found[before.len()..].iter().all(|segment| segment_matches("*", segment))
+                && before.iter().zip(found).all(fits)
+                && found[before.len()..].iter().all(|segment| !has_slash(segment) && is_named(rule, segment))
         }
-        _ => fit(&wanted, &found),
+        _ => wanted.len() == found.len() && wanted.iter().zip(&found).all(fits),
     }
 }
 
-/// Step 7 and the pattern of one segment.
-fn segment_matches(wanted: &str, found: &[u8]) -> bool {
-    let is_ambiguous = found.contains(&b';') || found.to_ascii_uppercase().windows(3).any(|three| three == b"%2F");
-    !is_ambiguous && glob(&pieces(wanted), &decode(found))
+/// Step 7 and the pattern of one segment. An encoded slash may stand in a `*` or `{name}` alone.
+fn segment_matches(rule: &Rule, wanted: &str, found: &[u8]) -> bool {
+    let pieces = pieces(wanted);
+    let is_star = pieces.len() == 2 && pieces.concat().is_empty();
+    let slash_is_permitted = rule.encoded_slash && is_star && has_good_pieces(found);
+    (!has_slash(found) || slash_is_permitted)
+        && (found.is_empty() || is_named(rule, found))
+        && glob(&pieces, &decode(name(found)))
+}
+
+/// What stands before the `;params`.
+fn name(segment: &[u8]) -> &[u8] {
+    segment.split(|&byte| byte == b';').next().unwrap_or_default()
+}
+
+fn is_named(rule: &Rule, segment: &[u8]) -> bool {
+    (rule.matrix || !has_parameters(segment)) && !name(segment).is_empty()
+}
+
+/// Between encoded slashes nothing is empty or dots, with parameters or without.
+fn has_good_pieces(segment: &[u8]) -> bool {
+    let text = decode(segment);
+    text.split(|&byte| byte == b'/').all(|piece| !name(piece).is_empty() && !is_dots(piece))
 }
 
 /// The decoded literals of a pattern's segment; between each two stands a star.

@@ -1,20 +1,31 @@
 //! Rules, and requests that are about them: half made to fit a rule, then spoiled a little.
 
+use bytes::Bytes;
 use proptest::{
-    collection::vec,
+    bool::weighted,
+    collection::{btree_map, vec},
     option,
     prelude::{Just, Strategy, any, prop_oneof},
     sample::{Index, select, subsequence},
 };
+use reachback_tests::oracle::{Query, Rule};
 
 /// A list of rules and a request.
 #[derive(Clone, Debug)]
 pub(crate) struct Case {
-    pub(crate) rules: Vec<String>,
+    pub(crate) rules: Vec<Rule>,
     /// The same rules in another order.
-    pub(crate) permuted: Vec<String>,
+    pub(crate) permuted: Vec<Rule>,
+    pub(crate) request: Asked,
+}
+
+/// A request.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
     pub(crate) method: String,
-    pub(crate) target: Vec<u8>,
+    pub(crate) target: Bytes,
+    pub(crate) headers: Vec<(&'static str, &'static str)>,
+    pub(crate) upgrade: bool,
 }
 
 const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "OPTIONS", "M-SEARCH"];
@@ -165,19 +176,68 @@ fn segment() -> impl Strategy<Value = String> {
     ]
 }
 
-fn rule() -> impl Strategy<Value = String> {
-    let methods = subsequence(&METHODS[..], 1..4).prop_map(|methods| methods.join(","));
+fn path() -> impl Strategy<Value = String> {
     let segments = vec(segment(), 0..4).prop_map(|segments| segments.iter().map(|s| format!("/{s}")).collect());
     let end = select(&["", "", "/", "/**", "/{*rest}"][..]);
-    let path = (segments, end).prop_map(|(segments, end): (String, _)| match (&*segments, end) {
+    (segments, end).prop_map(|(segments, end): (String, _)| match (&*segments, end) {
         ("", "") => "/".to_owned(),
         _ => segments + end,
-    });
-    prop_oneof![
-        30 => (methods, path).prop_map(|(methods, path)| format!("{methods} {path}")),
-        1 => Just("OPTIONS *".to_owned()),
-    ]
+    })
 }
+
+fn plain_rule() -> impl Strategy<Value = Rule> {
+    let methods = subsequence(&METHODS[..], 1..4).prop_map(|methods| methods.iter().map(|m| (*m).to_owned()).collect());
+    (methods, path()).prop_map(|(methods, path)| Rule { methods, path, ..Rule::default() })
+}
+
+fn rule() -> impl Strategy<Value = Rule> {
+    let asterisk = Just(Rule::short("OPTIONS *"));
+    let max_body = option::weighted(0.2, select(&[1, 5, 100][..]));
+    let flag = || weighted(0.3);
+    let long = (plain_rule(), query(), flag(), flag(), headers(), flag(), max_body).prop_map(
+        |(plain, query, matrix, encoded_slash, headers, upgrade, max_body)| {
+            let owned = |values: &[&str]| values.iter().map(|value| (*value).to_owned()).collect();
+            let headers = headers.into_iter().map(|(name, values)| (name.to_owned(), owned(values))).collect();
+            Rule { query, matrix, encoded_slash, headers, upgrade, max_body, ..plain }
+        },
+    );
+    prop_oneof![15 => plain_rule(), 1 => asterisk, 15 => long]
+}
+
+/// Names and values of parameters.
+const WORDS: [&str; 8] = ["a", "b", "type", "public", "", "a b", "caf\u{e9}", "_method"];
+
+fn query() -> impl Strategy<Value = Query> {
+    let word = || select(&WORDS[..]).prop_map(str::to_owned);
+    let values = option::of(vec(word(), 1..4));
+    let only =
+        (btree_map(word(), values, 1..4), any::<Index>(), any::<bool>()).prop_map(|(allow, which, is_required)| {
+            let required = allow.keys().nth(which.index(allow.len())).filter(|_| is_required).cloned();
+            Query::Only(allow.into_iter().collect(), required.into_iter().collect())
+        });
+    prop_oneof![4 => Just(Query::Opaque), 1 => Just(Query::None), 3 => only]
+}
+
+/// Conditions on headers: a name, and the values that it may have.
+fn headers() -> impl Strategy<Value = Vec<(&'static str, &'static [&'static str])>> {
+    subsequence(vec![("accept", &["a", "b"][..]), ("x-a", &["1"]), ("x-forwarded-for", &["::1"])], 0..2)
+}
+
+/// Header lines of a request.
+const LINES: [(&str, &str); 12] = [
+    ("accept", "a"),
+    ("accept", "b"),
+    ("accept", "c"),
+    ("x-a", "1"),
+    ("x-a", "1"),
+    ("x-a", "2"),
+    ("connection", "x-a"),
+    ("connection", "close"),
+    ("x-forwarded-for", "::1"),
+    ("content-length", "5"),
+    ("content-length", "6"),
+    ("te", "trailers"),
+];
 
 /// A small change of a target.
 #[derive(Clone, Debug)]
@@ -189,8 +249,8 @@ enum Edit {
     Encode(Index),
     /// Cuts it there.
     Cut(Index),
-    /// Makes it so long that the end of what may be is near.
-    Stretch(Index, i8),
+    /// Makes its query so long that the end of what may be is near.
+    Stretch(i8),
 }
 
 fn edit() -> impl Strategy<Value = Edit> {
@@ -201,7 +261,7 @@ fn edit() -> impl Strategy<Value = Edit> {
         2 => (place(), any::<u8>()).prop_map(|(at, byte)| Edit::Set(at, byte)),
         4 => place().prop_map(Edit::Encode),
         1 => place().prop_map(Edit::Cut),
-        1 => (place(), -2..3_i8).prop_map(|(at, beyond)| Edit::Stretch(at, beyond)),
+        1 => (-2..3_i8).prop_map(Edit::Stretch),
     ]
 }
 
@@ -218,9 +278,9 @@ impl Edit {
                 insert(target, at.index(length), format!("%{byte:02x}").as_bytes());
             }
             Self::Cut(at) => target.truncate(at.index(length)),
-            Self::Stretch(at, beyond) => {
-                let missing = 8192_usize.saturating_sub(length).saturating_add_signed((*beyond).into());
-                insert(target, at.index(length), &b"x".repeat(missing));
+            Self::Stretch(beyond) => {
+                target.push(b'?');
+                target.resize(8192_usize.saturating_add_signed((*beyond).into()), b'x');
             }
         }
     }
@@ -255,24 +315,39 @@ fn fitting(path: &str, values: &[&str], slash: bool) -> Vec<u8> {
     target.bytes().map(encode).collect::<String>().into_bytes()
 }
 
+/// A query about a rule: parameters that it may name.
+fn pairs() -> impl Strategy<Value = String> {
+    let names = select(&["a", "b", "type", "%61", "", "a%20b", "a+b", "caf%C3%A9", "_method", "c", "%zz"][..]);
+    let values = select(&["", "=", "=a", "=public", "=a%20b", "=a+b", "=%62", "=caf%C3%A9", "=c", "=%", "=a;b"][..]);
+    vec((names, values), 0..4).prop_map(|pairs| {
+        let pairs: Vec<_> = pairs.into_iter().map(|(name, value)| format!("{name}{value}")).collect();
+        pairs.join("&")
+    })
+}
+
+fn asked(rules: &[Rule], (which, method, values, slash): (Index, Index, Vec<&str>, bool)) -> (String, Vec<u8>) {
+    let Rule { methods, path, .. } = which.get(rules);
+    // Mostly one of the rule's own.
+    let methods: Vec<_> = methods.iter().map(String::as_str).cycle().take(12).chain(METHODS).collect();
+    let target = if path == "*" { b"*".to_vec() } else { fitting(path, &values, slash) };
+    ((*method.get(&methods)).to_owned(), target)
+}
+
 /// Any case.
 pub(crate) fn case() -> impl Strategy<Value = Case> {
     let rules = vec(rule(), 1..6).prop_flat_map(|rules| (Just(rules.clone()), Just(rules).prop_shuffle()));
-    let query = option::weighted(0.3, select(&QUERIES[..]));
-    let values = vec(select(&VALUES[..]), 1..4);
-    let edits = prop_oneof![Just(Vec::new()), vec(edit(), 1..4)];
-    (rules, any::<Index>(), any::<Index>(), values, any::<bool>(), query, edits).prop_map(
-        |((rules, permuted), which, method, values, slash, query, edits)| {
-            let (methods, path) = which.get(&rules).split_once(' ').expect("a rule has two parts");
-            // Mostly one of the rule's own.
-            let methods: Vec<_> = methods.split(',').cycle().take(12).chain(METHODS).collect();
-            let method = (*method.get(&methods)).to_owned();
-            let mut target = if path == "*" { b"*".to_vec() } else { fitting(path, &values, slash) };
+    let query = option::weighted(0.5, prop_oneof![select(&QUERIES[..]).prop_map(str::to_owned), pairs()]);
+    let about = (any::<Index>(), any::<Index>(), vec(select(&VALUES[..]), 1..4), any::<bool>());
+    let edits = prop_oneof![3 => Just(Vec::new()), 2 => vec(edit(), 1..4)];
+    let headers = subsequence(&LINES[..], 0..6);
+    (rules, about, query, edits, headers, weighted(0.1)).prop_map(
+        |((rules, permuted), about, query, edits, headers, upgrade)| {
+            let (method, mut target) = asked(&rules, about);
             if let Some(query) = query {
                 target.extend(format!("?{query}").bytes());
             }
             edits.iter().for_each(|edit| edit.apply(&mut target));
-            Case { rules, permuted, method, target }
+            Case { rules, permuted, request: Asked { method, target: target.into(), headers, upgrade } }
         },
     )
 }

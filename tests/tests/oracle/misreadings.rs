@@ -7,7 +7,7 @@ use proptest::{
     prelude::{Strategy, prop_assert, prop_assert_eq},
     sample::select,
 };
-use reachback_tests::oracle::decode;
+use reachback_tests::oracle::{Rule, decode};
 
 use super::{check, generate::NASTY, head, whitelist};
 
@@ -35,9 +35,9 @@ fn misread(target: &[u8], rounds: usize) -> Vec<String> {
 
 #[test]
 fn never_leave_what_was_allowed() {
-    let list = whitelist(&["GET /public/**".to_owned()]);
+    let list = whitelist(&[Rule::short("GET /public/**")]);
     let allowed = Cell::new(0);
-    let pieces = vec(select([&NASTY[..], &["a", "b", "secret", "~", ":", "a/b", "%C3%A9"]].concat()), 0..6);
+    let pieces = vec(select([&NASTY[..], &["a", "b", "secret", "~", ":", "a/b", "%C3%A9"].repeat(3)].concat()), 0..5);
     check(20_000, &pieces.prop_map(|pieces| format!("/public/{}", pieces.concat())), |target| {
         if list.admit(&head("GET", target.as_bytes())).is_ok() {
             allowed.set(allowed.get() + 1);
