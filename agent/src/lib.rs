@@ -8,6 +8,7 @@ mod dial;
 mod limits;
 mod links;
 mod probes;
+mod rates;
 mod serve;
 mod upstream;
 pub mod whitelist;

@@ -8,18 +8,28 @@ use proto::{
 };
 use tracing::{debug, warn};
 
-use crate::{config, upstream::Upstream, whitelist::Whitelist};
+use crate::{
+    config,
+    rates::Rates,
+    upstream::Upstream,
+    whitelist::{Admitted, Limits, Whitelist},
+};
 
 /// What the agent offers.
 pub(crate) struct Server {
     whitelist: Whitelist,
+    rates: Rates,
     upstreams: HashMap<ServiceName, Upstream>,
 }
 
 impl Server {
     pub(crate) fn new(services: &[config::Service]) -> Self {
         let upstream = |service: &config::Service| (service.name.clone(), Upstream::new(service.clone()));
-        Self { whitelist: config::whitelist(services), upstreams: services.iter().map(upstream).collect() }
+        Self {
+            whitelist: config::whitelist(services),
+            rates: Rates::new(services.iter().map(|service| (&service.name, &*service.allow))),
+            upstreams: services.iter().map(upstream).collect(),
+        }
     }
 
     /// Closes connections to upstreams that have lain idle for too long.
@@ -41,6 +51,11 @@ impl Server {
                 return responder.fail(Failure::new(denied.code, format!("the whitelist refuses: {denied}")));
             }
         };
+        if let Err(failure) = self.refuse_for_now(&admitted) {
+            debug!(request_id = %head.request_id, service = %head.service, rule = admitted.rule(),
+                code = failure.code.as_str(), "refused for now");
+            return responder.fail(failure);
+        }
         let Some(upstream) = self.upstreams.get(&head.service) else {
             return responder.fail(Failure::new(FailureCode::Internal, "an admitted service has no upstream"));
         };
@@ -49,4 +64,21 @@ impl Server {
         let elapsed_us = started.elapsed().as_micros();
         debug!(request_id = %head.request_id, service = %head.service, rule, %outcome, elapsed_us, "replayed");
     }
+
+    /// Whether an admitted request has to wait: for its turn, or for a later version.
+    fn refuse_for_now(&self, admitted: &Admitted) -> Result<(), Failure> {
+        if admitted.upgrade().is_some() {
+            let message = "the whitelist permits this upgrade, but this version of the agent cannot carry one yet";
+            return Err(Failure::new(FailureCode::Denied, message));
+        }
+        self.rates.take(admitted.service(), admitted.rule()).map_err(|wait| Failure {
+            retry_after: Some(wait),
+            ..Failure::retry_safe(FailureCode::RateLimited, too_many(admitted.limits()))
+        })
+    }
+}
+
+fn too_many(limits: Limits) -> String {
+    let rate = limits.rate.map(|rate| rate.to_string()).unwrap_or_default();
+    format!("the rule allows {rate} requests, and as many have come")
 }

@@ -11,7 +11,7 @@ use std::{
     fmt,
     future::{Future, poll_fn},
     io,
-    pin::pin,
+    pin::{Pin, pin},
     task::{Poll, ready},
     time::Duration,
 };
@@ -25,13 +25,16 @@ use proto::{
     session::Stopped,
     wire::{Failure, FailureCode, RequestId, ResponseHead},
 };
-use tokio::net::TcpStream;
+use tokio::{
+    net::TcpStream,
+    time::{Instant, error::Elapsed, timeout_at},
+};
 
 use self::{
     conversation::{Answer, Conversation, SendError},
     download::download,
     pool::Pool,
-    upload::{Activity, Upload},
+    upload::{Activity, Upload, UploadError},
 };
 use crate::{
     config,
@@ -104,9 +107,14 @@ impl Upstream {
         if admitted.expects_continue {
             responder.inform(StatusCode::CONTINUE);
         }
+        let total = admitted.limits.timeout;
+        let end = total.map(|total| Instant::now() + total);
         let (request, activity) = build(admitted, request_id, body);
-        match self.exchange(request, &activity, &responder).await {
-            Ok((response, conversation)) => self.pass_on(response, conversation, responder).await,
+        // The time of the rule takes the place of the service's: then only its end counts.
+        let patience = if total.is_none() { Some(self.settings.response_timeout) } else { None };
+        let exchanged = until(end, pin!(self.exchange(request, &activity, patience, &responder))).await;
+        match exchanged.unwrap_or_else(|_| Err(NoAnswer::Failed(too_late(total.unwrap_or_default())))) {
+            Ok((response, conversation)) => self.pass_on(response, conversation, end, responder).await,
             Err(NoAnswer::Cancelled) => Replayed::Cancelled,
             Err(NoAnswer::Failed(failure)) => fail(responder, failure),
         }
@@ -117,6 +125,7 @@ impl Upstream {
         &self,
         mut request: Request<Upload>,
         activity: &Activity,
+        patience: Option<Duration>,
         responder: &Responder,
     ) -> Result<(Response<Incoming>, Conversation), NoAnswer> {
         loop {
@@ -128,7 +137,7 @@ impl Upstream {
                 None => Box::pin(self.connect_while_wanted(responder)).await?,
             };
             let answer = conversation.send(request);
-            match self.wait(&mut conversation, answer, activity, responder).await? {
+            match self.wait(&mut conversation, answer, activity, patience, responder).await? {
                 Ok(response) => return Ok((response, conversation)),
                 // The server closed the idle connection just now, and not a byte was sent: this is no retry.
                 Err(SendError::Failed { unsent: Some(unsent), .. }) if reused => request = *unsent,
@@ -178,10 +187,13 @@ impl Upstream {
         conversation: &mut Conversation,
         mut answer: Answer,
         activity: &Activity,
+        patience: Option<Duration>,
         responder: &Responder,
     ) -> Result<Result<Response<Incoming>, SendError>, NoAnswer> {
-        let limit = self.settings.response_timeout;
-        responder.set_deadline(limit);
+        let limit = patience.unwrap_or(Duration::MAX);
+        if patience.is_some() {
+            responder.set_deadline(limit);
+        }
         poll_fn(|cx| {
             // First of all: what nobody wants any more is not sent.
             let stopped = responder.poll_stopped(cx);
@@ -211,6 +223,7 @@ impl Upstream {
         &self,
         response: Response<Incoming>,
         mut conversation: Conversation,
+        end: Option<Instant>,
         responder: Responder,
     ) -> Replayed {
         let (head, mut body) = response.into_parts();
@@ -222,7 +235,11 @@ impl Upstream {
         let bodiless = body.is_end_stream();
         let writer = responder.respond(head, bodiless);
         let idle = self.settings.idle_timeout;
-        let whole = bodiless || download(&mut body, &mut conversation, writer, idle).await;
+        let whole = bodiless || {
+            // If it is dropped before its end, the gateway learns that the body was cut.
+            let download = pin!(download(&mut body, &mut conversation, writer, idle));
+            until(end, download).await.unwrap_or(false)
+        };
         if !whole {
             return Replayed::Cut(status);
         }
@@ -230,6 +247,14 @@ impl Upstream {
             self.pool.put(conversation);
         }
         Replayed::Answered(status)
+    }
+}
+
+/// Waits no longer than to the end, if there is one. What is waited for stays where it is: requests' tasks are small.
+async fn until<T>(end: Option<Instant>, what: Pin<&mut impl Future<Output = T>>) -> Result<T, Elapsed> {
+    match end {
+        Some(end) => timeout_at(end, what).await,
+        None => Ok(what.await),
     }
 }
 
@@ -241,9 +266,9 @@ fn fail(responder: Responder, failure: Failure) -> Replayed {
 
 /// The request as the upstream gets it: the judged bytes, and framing that fits the actual body.
 fn build(admitted: Parts, request_id: &RequestId, body: Body) -> (Request<Upload>, Activity) {
-    let Parts { method, path_and_query, mut headers, content_length, .. } = admitted;
+    let Parts { method, path_and_query, mut headers, content_length, limits, .. } = admitted;
     let bodiless = body.is_end_stream();
-    let (upload, activity) = Upload::new(body.with_length(content_length));
+    let (upload, activity) = Upload::new(body.with_length(content_length), limits.max_body);
     if headers.contains_key(header::TE) {
         headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
     }
@@ -297,9 +322,10 @@ fn refused(error: &io::Error) -> Failure {
 
 /// What it means that a request brought an error instead of an answer.
 fn no_answer(error: &hyper::Error) -> NoAnswer {
-    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<BodyError>());
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<UploadError>());
     NoAnswer::Failed(match cause {
-        Some(BodyError::Stream(_)) => return NoAnswer::Cancelled,
+        Some(UploadError::Body(BodyError::Stream(_))) => return NoAnswer::Cancelled,
+        Some(UploadError::TooLarge) => Failure::new(FailureCode::BodyTooLarge, UploadError::TooLarge.to_string()),
         Some(cause) => Failure::new(FailureCode::BadRequest, cause.to_string()),
         None if error.is_parse_too_large() => {
             Failure::new(FailureCode::UpstreamProtocol, "the upstream's answer has too many or too long headers")

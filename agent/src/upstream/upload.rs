@@ -1,9 +1,9 @@
-//! A request's body on its way to the upstream, watched for signs of life.
+//! A request's body on its way to the upstream, watched for signs of life and held to its limit.
 
 use std::{
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
 
@@ -14,7 +14,20 @@ use proto::link::{Body, BodyError};
 /// The body. The upstream's time to answer begins anew whenever a piece of it was sent.
 pub(super) struct Upload {
     body: Body,
+    /// How many bytes more the rule allows, if it says.
+    room: Option<u64>,
     moved: Activity,
+}
+
+/// Why a body cannot be sent to its end.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum UploadError {
+    /// It does not come to one.
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    /// It is longer than the rule allows.
+    #[error("the body is longer than the rule allows")]
+    TooLarge,
 }
 
 /// When a piece of the body last moved; nothing for a request without one.
@@ -22,9 +35,17 @@ pub(super) struct Upload {
 pub(super) struct Activity(Option<Arc<Mutex<Instant>>>);
 
 impl Upload {
-    pub(super) fn new(body: Body) -> (Self, Activity) {
+    pub(super) fn new(body: Body, max_body: Option<u64>) -> (Self, Activity) {
         let moved = Activity((!body.is_end_stream()).then(|| Arc::new(Mutex::new(Instant::now()))));
-        (Self { body, moved: moved.clone() }, moved)
+        (Self { body, room: max_body, moved: moved.clone() }, moved)
+    }
+
+    /// Takes up room for a piece. One that does not fit is not sent, not even in part.
+    fn fit(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, UploadError> {
+        if let (Some(room), Some(chunk)) = (&mut self.room, frame.data_ref()) {
+            *room = room.checked_sub(chunk.len() as u64).ok_or(UploadError::TooLarge)?;
+        }
+        Ok(frame)
     }
 }
 
@@ -43,14 +64,12 @@ impl Activity {
 
 impl http_body::Body for Upload {
     type Data = Bytes;
-    type Error = BodyError;
+    type Error = UploadError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(cx);
-        if frame.is_ready() {
-            self.moved.note();
-        }
-        frame
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        self.moved.note();
+        Poll::Ready(frame.map(|frame| self.fit(frame?)))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -14,5 +14,6 @@ mod hostile_upstream;
 mod lies;
 mod lifecycle;
 mod reviewed;
+mod rule_limits;
 mod streams;
 mod whitelist;
