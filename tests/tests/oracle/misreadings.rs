@@ -9,7 +9,11 @@ use proptest::{
 };
 use reachback_tests::oracle::{Rule, decode};
 
-use super::{check, generate::NASTY, head, whitelist};
+use super::{
+    check,
+    generate::NASTY,
+    properties::{head, whitelist},
+};
 
 /// A path decoded so many times, look-alikes and backslashes folded, parameters cut, white space trimmed, empty and dot
 /// segments resolved.
