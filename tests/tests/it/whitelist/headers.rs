@@ -227,7 +227,7 @@ async fn lines_that_are_none_open_no_connection() {
         let end = gateway.peer.next().await;
         assert!(matches!(end, Said::Close(1002, _)), "{line:?}: {end:?}");
         // A new agent: this one waits before it dials again.
-        gateway = Gateway::beside(gateway.upstream, &RULES).await;
+        gateway = Gateway::beside(gateway.upstream, &json!(RULES)).await;
     }
     gateway.untouched().await;
 }

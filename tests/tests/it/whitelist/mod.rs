@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 mod bodies;
+mod conditions;
 mod headers;
 mod targets;
 
@@ -35,15 +36,15 @@ enum Outcome {
 
 impl Gateway {
     async fn with_rules(rules: &[&str]) -> Self {
-        Self::beside(Upstream::start().await, rules).await
+        Self::beside(Upstream::start().await, &json!(rules)).await
     }
 
-    async fn beside(upstream: Upstream, rules: &[&str]) -> Self {
+    async fn beside(upstream: Upstream, rules: &Value) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let setup = Setup { service: "response_timeout: 1s", ..Setup::default() };
         let yaml = bridge::agent_yaml(listener.local_addr().unwrap(), upstream.address(), setup);
-        // A list of strings is the same in JSON and in YAML.
-        let agent = Sidecar::agent(&yaml.replace(bridge::ALLOW, &json!(rules).to_string()), "".as_ref());
+        // JSON is YAML.
+        let agent = Sidecar::agent(&yaml.replace(bridge::ALLOW, &rules.to_string()), "".as_ref());
         let peer = Peer::gateway(&listener).await;
         Self { upstream, peer, _agent: agent, next_id: 1 }
     }
