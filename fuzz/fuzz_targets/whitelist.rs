@@ -10,7 +10,7 @@
 #[path = "../../agent/src/whitelist/mod.rs"]
 mod whitelist;
 
-#[allow(dead_code)]
+#[allow(dead_code, unused_imports)]
 #[path = "../../tests/src/oracle/mod.rs"]
 mod oracle;
 

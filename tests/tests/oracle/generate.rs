@@ -55,7 +55,9 @@ const LITERALS: [&str; 20] = [
 ];
 
 /// What may stand for a wildcard, and much that may not.
-const VALUES: [&str; 22] = [
+const VALUES: [&str; 24] = [
+    "..%20",
+    "%C2%A0..",
     "a",
     "b",
     "42",
@@ -205,7 +207,7 @@ fn rule() -> impl Strategy<Value = Rule> {
 }
 
 /// Names and values of parameters.
-const WORDS: [&str; 8] = ["a", "b", "type", "public", "", "a b", "caf\u{e9}", "_method"];
+const WORDS: [&str; 9] = ["a", "b", "type", "public", "", "a b", "a+b", "caf\u{e9}", "_method"];
 
 fn query() -> impl Strategy<Value = Query> {
     let word = || select(&WORDS[..]).prop_map(str::to_owned);
@@ -245,6 +247,8 @@ enum Edit {
     Insert(Index, &'static str),
     Remove(Index),
     Set(Index, u8),
+    /// Changes the case of a letter.
+    Flip(Index),
     /// Writes a byte as a triplet.
     Encode(Index),
     /// Cuts it there.
@@ -259,6 +263,7 @@ fn edit() -> impl Strategy<Value = Edit> {
         8 => (place(), select(&NASTY[..])).prop_map(|(at, text)| Edit::Insert(at, text)),
         2 => place().prop_map(Edit::Remove),
         2 => (place(), any::<u8>()).prop_map(|(at, byte)| Edit::Set(at, byte)),
+        2 => place().prop_map(Edit::Flip),
         4 => place().prop_map(Edit::Encode),
         1 => place().prop_map(Edit::Cut),
         1 => (-2..3_i8).prop_map(Edit::Stretch),
@@ -273,6 +278,10 @@ impl Edit {
             _ if target.is_empty() => {}
             Self::Remove(at) => drop(target.remove(at.index(length))),
             Self::Set(at, byte) => target[at.index(length)] = *byte,
+            Self::Flip(at) => {
+                let byte = &mut target[at.index(length)];
+                *byte ^= if byte.is_ascii_alphabetic() { 0x20 } else { 0 };
+            }
             Self::Encode(at) => {
                 let byte = target.remove(at.index(length));
                 insert(target, at.index(length), format!("%{byte:02x}").as_bytes());
