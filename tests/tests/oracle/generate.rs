@@ -207,7 +207,7 @@ fn rule() -> impl Strategy<Value = Rule> {
 }
 
 /// Names and values of parameters.
-const WORDS: [&str; 9] = ["a", "b", "type", "public", "", "a b", "a+b", "caf\u{e9}", "_method"];
+const WORDS: [&str; 12] = ["a", "a", "a", "b", "b", "type", "public", "", "a b", "a+b", "caf\u{e9}", "_method"];
 
 fn query() -> impl Strategy<Value = Query> {
     let word = || select(&WORDS[..]).prop_map(str::to_owned);
@@ -326,8 +326,29 @@ fn fitting(path: &str, values: &[&str], slash: bool) -> Vec<u8> {
 
 /// A query about a rule: parameters that it may name.
 fn pairs() -> impl Strategy<Value = String> {
-    let names = select(&["a", "b", "type", "%61", "", "a%20b", "a+b", "caf%C3%A9", "_method", "c", "%zz"][..]);
-    let values = select(&["", "=", "=a", "=public", "=a%20b", "=a+b", "=%62", "=caf%C3%A9", "=c", "=%", "=a;b"][..]);
+    let names = select(
+        &["a", "a", "a", "a", "b", "b", "type", "%61", "", "a%20b", "a+b", "caf%C3%A9", "_method", "c", "%zz"][..],
+    );
+    let values = select(
+        &[
+            "",
+            "",
+            "=",
+            "=",
+            "=a",
+            "=b",
+            "=a+b",
+            "=a",
+            "=public",
+            "=a%20b",
+            "=a+b",
+            "=%62",
+            "=caf%C3%A9",
+            "=c",
+            "=%",
+            "=a;b",
+        ][..],
+    );
     vec((names, values), 0..4).prop_map(|pairs| {
         let pairs: Vec<_> = pairs.into_iter().map(|(name, value)| format!("{name}{value}")).collect();
         pairs.join("&")
@@ -344,7 +365,15 @@ fn asked(rules: &[Rule], (which, method, values, slash): (Index, Index, Vec<&str
 
 /// Any case.
 pub(crate) fn case() -> impl Strategy<Value = Case> {
-    let rules = vec(rule(), 1..6).prop_flat_map(|rules| (Just(rules.clone()), Just(rules).prop_shuffle()));
+    let rules = (vec(rule(), 1..6), weighted(0.3)).prop_map(|(mut rules, are_siblings)| {
+        // The same path under other conditions.
+        let Rule { methods, path, .. } = rules[0].clone();
+        rules.iter_mut().skip(1).filter(|_| are_siblings).for_each(|rule| {
+            (rule.methods, rule.path) = (methods.clone(), path.clone());
+        });
+        rules
+    });
+    let rules = rules.prop_flat_map(|rules| (Just(rules.clone()), Just(rules).prop_shuffle()));
     let query = option::weighted(0.5, prop_oneof![select(&QUERIES[..]).prop_map(str::to_owned), pairs()]);
     let about = (any::<Index>(), any::<Index>(), vec(select(&VALUES[..]), 1..4), any::<bool>());
     let edits = prop_oneof![3 => Just(Vec::new()), 2 => vec(edit(), 1..4)];
