@@ -209,7 +209,7 @@ fn rule() -> impl Strategy<Value = Rule> {
 /// Names and values of parameters.
 const WORDS: [&str; 12] = ["a", "a", "a", "b", "b", "type", "public", "", "a b", "a+b", "caf\u{e9}", "_method"];
 
-fn query() -> impl Strategy<Value = Query> {
+pub(crate) fn query() -> impl Strategy<Value = Query> {
     let word = || select(&WORDS[..]).prop_map(str::to_owned);
     let values = option::of(vec(word(), 1..4));
     let only =
@@ -325,7 +325,7 @@ fn fitting(path: &str, values: &[&str], slash: bool) -> Vec<u8> {
 }
 
 /// A query about a rule: parameters that it may name.
-fn pairs() -> impl Strategy<Value = String> {
+pub(crate) fn pairs() -> impl Strategy<Value = String> {
     let names = select(
         &["a", "a", "a", "a", "b", "b", "type", "%61", "", "a%20b", "a+b", "caf%C3%A9", "_method", "c", "%zz"][..],
     );

@@ -65,6 +65,19 @@ fn the_whitelist_and_the_oracle_agree() {
     }
 }
 
+/// Conditions on the query alone: among all the rest they would come up too seldom.
+#[test]
+fn they_agree_about_queries() {
+    check(12_000, &(generate::query(), generate::pairs()), |(query, pairs)| {
+        let rule = Rule { query, ..Rule::short("GET /") };
+        if built(&rule).is_some() {
+            let rules = [rule];
+            hold(&rules, &rules, &head("GET", format!("/?{pairs}").as_bytes()));
+        }
+        Ok(())
+    });
+}
+
 /// The oracle would not be one if it were wrong about these.
 #[test]
 fn the_oracle_knows_the_table_of_attacks() {
