@@ -13,6 +13,7 @@ mod hostile;
 mod hostile_agent;
 mod hostile_gateway;
 mod hostile_upgrades;
+mod hostile_upstream;
 mod lies;
 mod lifecycle;
 mod listeners;
