@@ -342,6 +342,7 @@ async fn idle_time_and_a_rules_time_end_it_and_the_services_time_does_not() {
     half.send("GET /half/9 HTTP/1.1\r\nHost: a\r\n\r\n").await;
     assert!(half.try_answer("GET").await.is_none_or(|answer| !answer.whole));
     assert_eq!(websocket.bytes(5).await, b"hello");
+    upstream.until("the end of those two", |counts| counts.active == 2).await;
     upstream.open_gate(3);
     assert!(!websocket.is_reset().await, "its end is the upstream's");
     let mut left = begun.framing(Left::UntilClose);
