@@ -228,7 +228,10 @@ fn excerpt(text: &str) -> String {
 mod tests {
     use proto::wire::RequestHead;
 
-    use super::super::tests::{head, whitelist};
+    use super::super::{
+        LongForm, Query, Values,
+        tests::{head, headers, long, whitelist, whitelist_of},
+    };
 
     fn check(rules: &[&str], method: &str, target: &str, expected: &str) {
         let explanation = whitelist(rules).explain(&head(method, target));
@@ -284,6 +287,39 @@ mod tests {
         let expected = "refused: no rule permits an upgrade here\n\
                         nearest: orders.allow[0] \"GET /orders\": it does not permit an upgrade";
         assert_eq!(explanation.to_string(), expected);
+    }
+
+    /// A rule that would match but for one condition is the nearest, and the condition is named.
+    #[test]
+    fn says_which_condition_is_not_met() {
+        let allow = vec![("type".to_owned(), Values::OneOf(vec!["a".to_owned(), "b".to_owned()]))];
+        let query = Query::Only { allow, required: vec!["type".to_owned()] };
+        let rule = LongForm { query, ..long("GET", "/s") }.rule().unwrap();
+        let demanding = vec![("x-tenant".to_owned(), vec!["acme".to_owned()])];
+        let demanding = LongForm { headers: demanding, query: Query::None, ..long("PUT", "/files/{name}") };
+        let list = whitelist_of(vec![demanding.rule().unwrap(), rule]);
+        for (method, target, rule, refusal, differs) in [
+            ("GET", "/s", 1, "no rule allows this query here", "query parameter \"type\" is required"),
+            ("GET", "/s?type=c", 1, "no rule allows this query here", "query parameter \"type\" is not one of a|b"),
+            ("GET", "/s?type=a&q=1", 1, "no rule allows this query here", "query parameter \"q\" is not allowed"),
+            ("GET", "/s?type=a;q", 1, "no rule allows this query here", "the query holds ';'"),
+            ("GET", "/s?type=a&type=b", 1, "no rule allows this query here", "query parameter \"type\" comes more"),
+            ("PUT", "/files/a?", 0, "no rule allows this query here", "it allows no query"),
+            ("PUT", "/files/a", 0, "lacks a header that the rule demands", "it demands one header x-tenant=acme"),
+            ("GET", "/s;x?type=a", 1, "refused at step 7: the path holds ';'", "`matrix: true`"),
+            ("PUT", "/files/a%2Fb", 0, "refused at step 7: the path holds '%2F'", "`encoded_slash: data`"),
+        ] {
+            let tenant = if differs.contains("demands") { vec![] } else { vec![("x-tenant", "acme")] };
+            let explanation =
+                list.explain(&RequestHead { headers: headers(&tenant), ..head(method, target) }).to_string();
+            let (refused, nearest) = explanation.split_once("\nnearest: ").unwrap();
+            assert!(refused.contains(refusal), "{target}: {explanation}");
+            assert!(nearest.starts_with(&format!("orders.allow[{rule}]")), "{target}: {explanation}");
+            assert!(
+                nearest.contains(&format!("\": {differs}")) || nearest.contains(differs),
+                "{target}: {explanation}"
+            );
+        }
     }
 
     #[test]

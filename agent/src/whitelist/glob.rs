@@ -44,6 +44,11 @@ impl Glob {
         at < end
     }
 
+    /// How many stars it has.
+    pub(super) fn stars(&self) -> usize {
+        self.middle.len() + 1
+    }
+
     /// The glob as a rule would write it, for people.
     pub(super) fn text(&self) -> String {
         let middle: String = self.middle.iter().flat_map(|piece| [piece, "*"]).collect();

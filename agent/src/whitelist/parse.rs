@@ -3,6 +3,7 @@
 use super::{
     denied::Reason,
     glob::Glob,
+    limits::{INNER_PIECE_BYTES, INNER_WILDCARDS, RULE_SEGMENTS},
     pattern::{End, PathPattern, Pattern, Segment},
     rule::{Part, RuleError},
     segment,
@@ -30,7 +31,14 @@ pub(super) fn pattern(path: &str, at: usize) -> Result<Pattern, RuleError> {
             _ if is_rest(text) => {
                 return error(at, format!("`{text}` can only be the last segment: it takes everything that follows"));
             }
+            _ if segments.len() == RULE_SEGMENTS => {
+                return error(at, format!("a rule has at most {RULE_SEGMENTS} segments; `**` takes any number more"));
+            }
             _ => segments.push(parse_segment(text, at)?),
+        }
+        let inner: usize = segments.iter().map(Segment::inner_wildcards).sum();
+        if inner > INNER_WILDCARDS {
+            return error(at, format!("a path has at most {INNER_WILDCARDS} wildcards within segments"));
         }
         at += text.len() + 1;
     }
@@ -98,6 +106,10 @@ fn parse_segment(text: &str, at: usize) -> Result<Segment, RuleError> {
         [whole] if segment::is_dots(whole) => error(at, never_matches(Reason::DotSegment)),
         [whole] => Ok(Segment::Literal(whole.as_str().into())),
         [first, last] if first.is_empty() && last.is_empty() => Ok(Segment::Any),
+        [_, middle @ .., _] if middle.iter().any(|piece| piece.len() > INNER_PIECE_BYTES) => {
+            let message = format!("between two wildcards of a segment stand at most {INNER_PIECE_BYTES} bytes");
+            error(at, message)
+        }
         [first, middle @ .., last] => Ok(Segment::Glob(Glob::new(first, middle, last))),
         [] => error(at, "a segment is empty"),
     }

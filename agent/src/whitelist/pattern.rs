@@ -63,9 +63,10 @@ impl PathPattern {
             End::Slash => path.segments.len() == self.segments.len() && path.trailing_slash,
             End::Rest => path.segments.len() > self.segments.len(),
         };
+        // From the end, because the rules of one API begin alike. A `%2F` behind the segments stands in no `*`.
         count_fits
-            && self.segments.iter().zip(&path.segments).all(|(segment, text)| segment.matches(text))
-            && (path.encoded_slash.is_none() || path.segments[self.segments.len()..].iter().all(|s| !s.is_slashed()))
+            && path.last_slashed.is_none_or(|last| last < self.segments.len())
+            && self.segments.iter().zip(&path.segments).rev().all(|(segment, text)| segment.matches(text))
     }
 }
 
@@ -76,6 +77,11 @@ impl Segment {
             Self::Any => true,
             Self::Glob(glob) => glob.matches(text) && !text.is_slashed(),
         }
+    }
+
+    /// How many wildcards stand in it beside something else.
+    pub(super) fn inner_wildcards(&self) -> usize {
+        if let Self::Glob(glob) = self { glob.stars() } else { 0 }
     }
 
     /// The segment for people, decoded.

@@ -85,6 +85,7 @@ pub(super) fn parse_method(name: &str, at: usize) -> Result<Method, RuleError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::whitelist::limits::{INNER_PIECE_BYTES, INNER_WILDCARDS, RULE_SEGMENTS};
 
     #[test]
     fn good_rules_are_given_back_as_written() {
@@ -205,6 +206,23 @@ mod tests {
             assert_eq!(error.offset, offset, "{text:?}: {error}");
             assert!(error.message.contains(word), "{text:?}: {error}");
         }
+    }
+
+    #[test]
+    fn wildcards_have_bounds() {
+        let check = |path: &str, bound: usize, past: usize| {
+            let good = path.replace('#', &"x".repeat(bound));
+            assert!(format!("GET {good}").parse::<Rule>().is_ok(), "{good}");
+            let error = format!("GET {}", path.replace('#', &"x".repeat(bound + 1))).parse::<Rule>().unwrap_err();
+            assert_eq!((error.part, error.offset), (Part::Text, past), "{error}");
+        };
+        check("/a*#*", INNER_PIECE_BYTES, 5);
+        let segments = |count: usize| format!("GET {}", "/*".repeat(count)).parse::<Rule>();
+        assert!(segments(RULE_SEGMENTS).is_ok());
+        assert_eq!(segments(RULE_SEGMENTS + 1).unwrap_err().offset, 4 + 2 * RULE_SEGMENTS + 1);
+        let wildcards = |count: usize| format!("GET /a{}/b*/*", "*x".repeat(count - 1)).parse::<Rule>();
+        assert!(wildcards(INNER_WILDCARDS).is_ok());
+        assert_eq!(wildcards(INNER_WILDCARDS + 1).unwrap_err().offset, 4 + 2 + 2 * INNER_WILDCARDS + 1);
     }
 
     #[test]

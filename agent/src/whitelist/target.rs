@@ -31,6 +31,8 @@ pub(super) struct Path<'a> {
     pub(super) parameters: Option<usize>,
     /// Where the first segment with a `%2F` begins in the target. Only a rule that says `encoded_slash` matches it.
     pub(super) encoded_slash: Option<usize>,
+    /// The number of the last segment with a `%2F`.
+    pub(super) last_slashed: Option<usize>,
 }
 
 impl<'a> Target<'a> {
@@ -139,7 +141,8 @@ impl<'a> Path<'a> {
         if let Some(index) = segments.iter().position(|segment| segment.as_str().is_empty()) {
             return Err(Denied::at(Reason::EmptySegment, offset_of(body, index)));
         }
-        let path = Self { segments, trailing_slash, query, parameters: raw.find(';'), encoded_slash };
+        let last_slashed = encoded_slash.and_then(|_| segments.iter().rposition(Text::is_slashed));
+        let path = Self { segments, trailing_slash, query, parameters: raw.find(';'), encoded_slash, last_slashed };
         if path.parameters.or(encoded_slash).is_none() { Ok(path) } else { path.named(body) }
     }
 
