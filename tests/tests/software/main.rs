@@ -10,4 +10,5 @@ mod git;
 mod libraries;
 mod packages;
 mod program;
+mod websockets;
 mod world;
