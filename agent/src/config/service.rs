@@ -10,7 +10,7 @@ use settings::{
     units::{duration_within, switch},
 };
 
-use super::{CONNECT_TIMEOUT, RESPONSE_TIMEOUT, Service, Upstream, raw::RawService, url};
+use super::{CONNECT_TIMEOUT, Protocol, RESPONSE_TIMEOUT, Service, Upstream, raw::RawService, url};
 use crate::whitelist::{Host, Mode, Rule, RuleError};
 
 /// Waits for an upstream: below a millisecond nothing answers, beyond a day nobody listens any more.
@@ -50,6 +50,7 @@ fn check(name: &Text, raw: &RawService, found: &mut Findings<'_>) -> Option<Serv
         "add `upstream`, such as upstream: http://127.0.0.1:3000",
     );
     let upstream = found.required(raw.upstream.as_ref(), (Some(name.place), missing), url::upstream);
+    let protocol = found.or(raw.protocol.as_ref(), Protocol::Http1, protocol);
     let allow = found.each(&raw.allow, rule);
     if raw.allow.is_empty() {
         found.warn(
@@ -67,6 +68,7 @@ fn check(name: &Text, raw: &RawService, found: &mut Findings<'_>) -> Option<Serv
     Some(Service {
         name: service?,
         upstream: upstream?,
+        protocol: protocol?,
         allow: allow?.into_iter().map(|rule| rule.value).collect(),
         mode: mode?,
         host: host?,
@@ -85,6 +87,14 @@ fn rule(text: &str) -> Result<Rule, Fault> {
         "write METHODS PATH; in a [ list ] a rule that holds a comma goes into quotes, as in \"GET,HEAD /orders\""
     };
     text.parse().map_err(|error: RuleError| Fault::new(error.message, remedy).at_byte(error.offset))
+}
+
+fn protocol(text: &str) -> Result<Protocol, Fault> {
+    match text {
+        "http1" => Ok(Protocol::Http1),
+        "h2c" => Ok(Protocol::H2c),
+        _ => Err(Fault::new(format!("`{text}` is no protocol of an upstream"), "write http1, or h2c for gRPC")),
+    }
 }
 
 /// Whoever turns the whitelist off is told so at each start.

@@ -2,8 +2,8 @@
 
 use std::{
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
-    task::{Context, Poll},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
 
@@ -11,34 +11,53 @@ use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 use proto::link::{Body, BodyError};
 
+use crate::whitelist::admit_trailers;
+
 /// The body. The upstream's time to answer begins anew whenever a piece of it was sent.
 pub(super) struct Upload {
     body: Body,
-    moved: Activity,
+    activity: Activity,
 }
 
-/// When a piece of the body last moved; nothing for a request without one.
+/// What has become of the body so far; nothing for a request without one.
 #[derive(Clone)]
-pub(super) struct Activity(Option<Arc<Mutex<Instant>>>);
+pub(super) struct Activity(Option<Arc<Mutex<Sofar>>>);
+
+struct Sofar {
+    /// When a piece of it last moved.
+    moved: Instant,
+    /// Why it will not be whole. A shared connection would not say what made it give up.
+    failed: Option<BodyError>,
+}
 
 impl Upload {
     pub(super) fn new(body: Body) -> (Self, Activity) {
-        let moved = Activity((!body.is_end_stream()).then(|| Arc::new(Mutex::new(Instant::now()))));
-        (Self { body, moved: moved.clone() }, moved)
+        let sofar = || Arc::new(Mutex::new(Sofar { moved: Instant::now(), failed: None }));
+        let activity = Activity((!body.is_end_stream()).then(sofar));
+        (Self { body, activity: activity.clone() }, activity)
     }
 }
 
 impl Activity {
     /// How long nothing has moved; `None` if there is nothing to move.
     pub(super) fn quiet_for(&self) -> Option<Duration> {
-        self.0.as_ref().map(|moved| moved.lock().unwrap_or_else(PoisonError::into_inner).elapsed())
+        self.0.as_ref().map(|sofar| lock(sofar).moved.elapsed())
     }
 
-    fn note(&self) {
-        if let Some(moved) = &self.0 {
-            *moved.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    /// Why the body could not be sent to its end, if it could not.
+    pub(super) fn failure(&self) -> Option<BodyError> {
+        self.0.as_ref().and_then(|sofar| lock(sofar).failed.clone())
+    }
+
+    fn note(&self, failed: Option<&BodyError>) {
+        if let Some(sofar) = &self.0 {
+            *lock(sofar) = Sofar { moved: Instant::now(), failed: failed.cloned() };
         }
     }
+}
+
+fn lock(sofar: &Mutex<Sofar>) -> MutexGuard<'_, Sofar> {
+    sofar.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl http_body::Body for Upload {
@@ -46,11 +65,9 @@ impl http_body::Body for Upload {
     type Error = BodyError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(cx);
-        if frame.is_ready() {
-            self.moved.note();
-        }
-        frame
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        self.activity.note(frame.as_ref().and_then(|frame| frame.as_ref().err()));
+        Poll::Ready(frame.map(|frame| frame.map(judged)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -59,5 +76,13 @@ impl http_body::Body for Upload {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+/// Trailers come after the verdict on the head, and so are judged here.
+fn judged(frame: Frame<Bytes>) -> Frame<Bytes> {
+    match frame.into_trailers() {
+        Ok(trailers) => Frame::trailers(admit_trailers(&trailers)),
+        Err(frame) => frame,
     }
 }

@@ -7,12 +7,14 @@ use std::borrow::Cow;
 
 use http::{
     HeaderMap, HeaderValue,
-    header::{CONNECTION, HOST, TE},
+    header::{CONNECTION, HOST, TE, TRAILER},
 };
+
+use super::trailers;
 
 /// What becomes of a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
+pub(super) enum Fate {
     /// It goes to the upstream.
     Passes,
     /// It says who the client is. A compromised gateway could forge that, so it passes only if the service trusts it.
@@ -28,6 +30,9 @@ pub(super) fn rebuild(received: &HeaderMap, host: &HeaderValue, trust_forwarded:
     sent.insert(HOST, host.clone());
     if accepts_trailers(received) {
         sent.insert(TE, HeaderValue::from_static("trailers"));
+    }
+    if let Some(announced) = trailers::announced(received) {
+        sent.insert(TRAILER, announced);
     }
     let nominated = Nominated::of(received);
     for (name, value) in received {
@@ -74,7 +79,7 @@ const HOP: [&str; 12] = [
     "proxy", // becomes HTTP_PROXY in CGI: "httpoxy"
     "reachback",
     "te",
-    "trailer",
+    "trailer", // announced anew
     "transfer-encoding",
     "upgrade",
 ];
@@ -132,7 +137,7 @@ const X_IDENTITY_PREFIXES: [&str; 13] = [
 ];
 
 /// Decides by the name alone.
-fn fate(name: &str) -> Fate {
+pub(super) fn fate(name: &str) -> Fate {
     if name.contains('_') {
         // CGI and its heirs turn '-' into '_': such a name could pose as any other.
         return Fate::Dropped;
@@ -194,7 +199,6 @@ mod tests {
             "Connection",
             "Keep-Alive",
             "TE",
-            "Trailer",
             "Transfer-Encoding",
             "Upgrade",
             "HTTP2-Settings",

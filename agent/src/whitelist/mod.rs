@@ -23,6 +23,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 mod text;
+mod trailers;
 
 use std::collections::HashMap;
 
@@ -34,6 +35,7 @@ pub use audit::Mode;
 pub use denied::{Denied, Reason, Step};
 pub use explain::{Explanation, NearMiss, Verdict};
 pub use rule::{Rule, RuleError};
+pub use trailers::admit as admit_trailers;
 
 use framing::Framing;
 use target::Target;

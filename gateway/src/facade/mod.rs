@@ -1,7 +1,9 @@
 //! A facade: plain local HTTP on one side, streams on the other.
 
 mod answer;
+mod grpc;
 mod head;
+mod http2;
 mod request_id;
 mod route;
 mod upload;
@@ -18,7 +20,7 @@ use std::{
 };
 
 use axum::body::Body;
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use hyper::body::Incoming;
 use proto::{
     link::Answered,
@@ -27,7 +29,7 @@ use proto::{
 };
 use tracing::{debug, warn};
 
-use self::upload::{Uploaded, upload};
+use self::upload::{Manner, Uploaded, upload};
 use crate::{
     client::Busy,
     config,
@@ -66,8 +68,10 @@ impl Facade {
         let Arrival { request, busy, .. } = arrival;
         let id = request_id::keep_or_make(request.headers());
         let asked = Asked::new(&request, id);
+        let is_grpc = grpc::asks(&request);
         let response = match self.forward(request, &asked, busy).await {
             Ok(response) => response,
+            Err(failed) if is_grpc => grpc::restated(self.tell(&failed, &asked), &failed.failure),
             Err(failed) => self.tell(&failed, &asked),
         };
         let (status, elapsed_us) = (response.status().as_u16(), started.elapsed().as_micros());
@@ -88,12 +92,14 @@ impl Facade {
 
     async fn forward(&self, request: Request<Incoming>, asked: &Asked, busy: Busy) -> Result<Response<Body>, Failed> {
         let slot = Slot::take(&self.in_flight, self.most, busy)?;
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
+        http2::read_as_http1(&mut parts)?;
         let routed = route::route(&self.settings.routing, &parts)?;
         let version = parts.version;
         let head = head::request(parts, routed, asked.id.clone())?;
         let held_back = head::expects_continue(&head.headers)?;
-        let answered = self.exchange(head, body, held_back).await?;
+        let manner = Manner { held_back, is_http2: version == Version::HTTP_2 };
+        let answered = self.exchange(head, body, manner).await?;
         match answered {
             Answered::Response(head, body) => Ok(answer::response(head, body, version, asked, slot)?),
             Answered::Failure(failure) => Err(Failed::at_agent(failure)),
@@ -101,7 +107,7 @@ impl Facade {
     }
 
     /// Sends a request over a link that serves its name, and waits for the answer's head.
-    async fn exchange(&self, head: RequestHead, body: Incoming, held_back: bool) -> Result<Answered, Failure> {
+    async fn exchange(&self, head: RequestHead, body: Incoming, manner: Manner) -> Result<Answered, Failure> {
         let wait = self.settings.wait_for_agent;
         let connection =
             self.registry.choose_within(&head.service, wait).await.map_err(|why| unavailable(why, &head))?;
@@ -112,7 +118,7 @@ impl Facade {
             return response.await.map_err(|error| lost(&error));
         }
         // Declared before the response and thereby dropped after it: a client that goes cancels its call.
-        let mut upload = Box::pin(upload(body, writer, held_back));
+        let mut upload = Box::pin(upload(body, writer, manner));
         let mut response = pin!(response);
         let mut uploaded = None;
         let answered = poll_fn(|cx| {

@@ -1,0 +1,71 @@
+//! One connection to an upstream, driven by the task of the request that uses it: nothing is spawned, and nothing
+//! happens on it that nobody waits for.
+
+use std::{
+    future::{Future as _, poll_fn},
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use http::Request;
+use hyper::client::conn::http1::{self, Connection, SendRequest};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use super::{
+    conversation::{Answer, answer},
+    upload::Upload,
+};
+use crate::limits::UPSTREAM_BUFFER;
+
+/// A connection and the right to send on it.
+pub(super) struct Own {
+    sender: SendRequest<Upload>,
+    /// `None` once it has ended. Boxed: it moves between the pool and its users.
+    connection: Option<Pin<Box<Driven>>>,
+}
+
+type Driven = Connection<TokioIo<TcpStream>, Upload>;
+
+impl Own {
+    pub(super) async fn new(stream: TcpStream) -> Result<Self, hyper::Error> {
+        let (sender, connection) =
+            http1::Builder::new().max_buf_size(UPSTREAM_BUFFER).handshake(TokioIo::new(stream)).await?;
+        Ok(Self { sender, connection: Some(Box::pin(connection)) })
+    }
+
+    /// Hands a request over. Nothing is sent until the connection is driven.
+    pub(super) fn send(&mut self, request: Request<Upload>) -> Answer {
+        answer(self.sender.try_send_request(request))
+    }
+
+    /// Moves bytes as far as they go.
+    pub(super) fn drive(&mut self, cx: &mut Context<'_>) {
+        if let Some(connection) = &mut self.connection
+            && let Poll::Ready(ended) = connection.as_mut().poll(cx)
+        {
+            // Whoever waits for an answer or a body gets the error from there.
+            if let Err(error) = ended {
+                tracing::debug!(%error, "a connection to an upstream ended early");
+            }
+            self.connection = None;
+        }
+    }
+
+    /// Whether another request could be sent, now that an answer was read to its end.
+    pub(super) async fn becomes_ready(&mut self) -> bool {
+        if !self.is_ready() {
+            // The connection has not noticed yet that the answer is complete.
+            poll_fn(|cx| {
+                self.drive(cx);
+                Poll::Ready(())
+            })
+            .await;
+        }
+        self.is_ready()
+    }
+
+    fn is_ready(&self) -> bool {
+        self.connection.is_some() && self.sender.is_ready()
+    }
+}
