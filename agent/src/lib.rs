@@ -11,6 +11,7 @@ mod limits;
 mod links;
 mod offer;
 mod probes;
+mod rates;
 mod reload;
 mod serve;
 mod upstream;

@@ -1,6 +1,6 @@
 //! What the agent offers: all services of one configuration, with the whitelist that guards them. Replaced as a whole.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use proto::wire::ServiceName;
 use serde::Serialize;
@@ -8,8 +8,9 @@ use serde::Serialize;
 use crate::{
     config,
     counters::{Counted, Counters},
+    rates::Rates,
     upstream::Upstream,
-    whitelist::{Mode, Whitelist},
+    whitelist::{Mode, Rule, Whitelist},
 };
 
 /// The services of one configuration.
@@ -25,6 +26,8 @@ pub(crate) struct Offered {
     pub(crate) upstream: Upstream,
     pub(crate) counters: Counters,
     pub(crate) mode: Mode,
+    pub(crate) rates: Arc<Rates>,
+    rules: Vec<Rule>,
     /// The upstream, as it is shown.
     url: String,
 }
@@ -40,15 +43,19 @@ pub(crate) struct ServiceStatus {
 }
 
 impl Offer {
-    /// Of an earlier offer it takes over what has not changed: connections to the same upstreams, and counters.
+    /// Of an earlier offer it takes over what has not changed: connections to the same upstreams, counters, and what the
+    /// same rules have let through lately.
     pub(crate) fn new(services: &[config::Service], earlier: Option<&Self>) -> Self {
         let offered = |service: &config::Service| {
             let earlier = earlier.and_then(|earlier| earlier.services.get(&service.name));
             let rules = service.allow.iter().map(ToString::to_string);
+            let same_rules = earlier.filter(|earlier| earlier.rules == service.allow);
             let offered = Offered {
                 upstream: Upstream::new(service.clone(), earlier.map(|earlier| &earlier.upstream)),
                 counters: Counters::new(rules, earlier.map(|earlier| &earlier.counters)),
                 mode: service.mode,
+                rates: same_rules.map_or_else(|| Arc::new(Rates::new(&service.allow)), |same| same.rates.clone()),
+                rules: service.allow.clone(),
                 url: service.upstream.to_string(),
             };
             (service.name.clone(), offered)

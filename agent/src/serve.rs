@@ -15,7 +15,7 @@ use crate::{
     audit::{self, AuditLog, Decision, Unrecorded},
     counters::{ByStep, StepCounted},
     offer::{Offer, Offered},
-    whitelist::{Admitted, Denied, Grounds, Mode},
+    whitelist::{Admitted, Denied, Grounds, Limits, Mode},
 };
 
 /// Serves the current offer.
@@ -73,6 +73,11 @@ impl Server {
         let Some(offered) = offered else {
             return responder.fail(Failure::new(FailureCode::Internal, "an admitted service has no upstream"));
         };
+        if let Err(failure) = refuse_for_now(offered, &admitted) {
+            debug!(request_id = %head.request_id, service = %head.service, rule = admitted.rule(),
+                code = failure.code.as_str(), "refused for now");
+            return responder.fail(failure);
+        }
         let (rule, started) = (admitted.rule(), Instant::now());
         let outcome = offered.upstream.replay(admitted, &head.request_id, body, responder).await;
         let elapsed_us = started.elapsed().as_micros();
@@ -133,4 +138,22 @@ fn log(head: &RequestHead, offered: Option<&Offered>, decision: Decision<'_>) {
             warn!(%request_id, %service, %method, %path, reason = %denied, mode, "would deny, but sent");
         }
     }
+}
+
+/// Whether an admitted request has to wait: for its turn, or for a later version.
+fn refuse_for_now(offered: &Offered, admitted: &Admitted) -> Result<(), Failure> {
+    if admitted.upgrade().is_some() {
+        let message = "the whitelist permits this upgrade, but this version of the agent cannot carry one yet";
+        return Err(Failure::new(FailureCode::Denied, message));
+    }
+    let Some(rule) = admitted.rule() else { return Ok(()) };
+    offered.rates.take(rule).map_err(|wait| Failure {
+        retry_after: Some(wait),
+        ..Failure::retry_safe(FailureCode::RateLimited, too_many(admitted.limits()))
+    })
+}
+
+fn too_many(limits: Limits) -> String {
+    let rate = limits.rate.map(|rate| rate.to_string()).unwrap_or_default();
+    format!("the rule allows {rate} requests, and as many have come")
 }

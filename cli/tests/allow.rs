@@ -59,6 +59,19 @@ fn list_shows_what_is_in_force() {
     let answer: Value = serde_json::from_slice(&list(&["--json"], 0, &[]).stdout).unwrap();
     assert_eq!((&answer[0]["service"], &answer[0]["rules"][1]["index"]), (&json!("orders"), &json!(1)));
     assert_eq!(answer[0]["rules"][1]["methods"], json!(["GET", "HEAD"]));
+    folder.write(
+        "long.yaml",
+        "services: { o: { upstream: http://h, allow: [ GET /a, { path: '/{f}', methods: [PUT, POST], query: none, max_body: 1MiB } ] } }\n",
+    );
+    let table = "o at http://h:80, mode enforce
+  rule  methods   path  conditions
+  0     GET       /a
+  1     PUT,POST  /{f}  no query; max_body 1MiB
+";
+    assert_eq!(
+        String::from_utf8(folder.check(&["allow", "list", "--config", "long.yaml"], 0, &[]).stdout).unwrap(),
+        table
+    );
     list(&["order"], 2, &["no service \"order\"", "did you mean `orders`?"]);
     folder.write(
         "agent.yaml",

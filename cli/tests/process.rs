@@ -135,6 +135,106 @@ fn a_signal_drains_and_ends_well() {
     }
 }
 
+/// An upstream that answers everything with 204, for as long as the test runs.
+fn upstream() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for mut connection in listener.incoming().flatten() {
+            let mut lines = BufReader::new(connection.try_clone().unwrap()).lines();
+            while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
+            let _ = connection.write_all(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n");
+        }
+    });
+    address
+}
+
+/// Asks for something, and gives the status of the answer.
+fn ask(facade: SocketAddr, method: &str, target: &str) -> String {
+    let mut connection = TcpStream::connect(facade).unwrap();
+    write!(connection, "{method} {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).unwrap();
+    answer.split(' ').nth(1).unwrap().to_owned()
+}
+
+/// The whole way: audit mode, its log, the proposals, the configuration with them, enforced.
+#[test]
+fn what_audit_mode_has_seen_can_be_learned_and_enforced() {
+    let folder = Folder::new();
+    let mut gateway = folder.start(&["gateway", "--listen", "127.0.0.1:0", "--facade", "127.0.0.1:0=orders"]);
+    let (tunnel, facade) = (gateway.address("tunnel"), gateway.address("facade"));
+    let agent = |mode: &str, service: &str| {
+        format!("gateways: [ws://{tunnel}]\naudit_log: audit.jsonl\n{service}    mode: {mode}\n")
+    };
+    let service = format!("services:\n  orders:\n    upstream: http://{}\n    allow: []\n", upstream());
+    folder.write("audit.yaml", &agent("audit", &service));
+    let mut running = folder.start(&["agent", "--config", "audit.yaml"]);
+    running.line_with(&["link up"]);
+    let seen = [
+        ("GET", "/orders/42?page=1"),
+        ("GET", "/orders/43"),
+        ("POST", "/orders"),
+        ("GET", "/caf%C3%A9"),
+        ("GET", "/a;b"),
+    ];
+    for (method, target) in seen {
+        assert_eq!(ask(facade, method, target), "204", "{method} {target}");
+    }
+    assert_eq!(ask(facade, "GET", "/orders//42"), "403");
+    running.signal("TERM");
+    assert_eq!(running.code(), Some(0));
+
+    let output =
+        folder.check(&["allow", "learn", "audit.jsonl"], 0, &["audit.jsonl:5: the path holds ';'", "1 request denied"]);
+    let learned = String::from_utf8(output.stdout).unwrap();
+    let rules =
+        ["- GET /orders/{id}  # 2 requests; such as /orders/42; query: page\n", "- POST /orders ", "- GET /caf%C3%A9 "];
+    assert!(rules.iter().all(|rule| learned.contains(rule)), "{learned}");
+    let service = service.replace("    allow: []\n", learned.strip_prefix("services:\n  orders:\n").unwrap());
+    folder.write("enforce.yaml", &agent("enforce", &service));
+    let mut running = folder.start(&["agent", "--config", "enforce.yaml"]);
+    running.line_with(&["link up"]);
+    for (method, target) in &seen[..4] {
+        assert_eq!(ask(facade, method, target), "204", "{method} {target}");
+    }
+    for (method, target) in [seen[4], ("DELETE", "/orders/42"), ("GET", "/orders")] {
+        assert_eq!(ask(facade, method, target), "403", "{method} {target}");
+    }
+}
+
+#[test]
+fn a_hangup_does_not_kill_an_agent_without_a_file() {
+    let folder = Folder::new();
+    let args = ["agent", "--gateway", "ws://127.0.0.1:1", "--service", "orders=http://127.0.0.1:1"];
+    let mut agent = folder.start(&args);
+    agent.line_with(&["no link"]);
+    agent.signal("HUP");
+    agent.line_with(&["there is no configuration file that could be read again"]);
+    agent.signal("TERM");
+    assert_eq!(agent.code(), Some(0));
+}
+
+#[test]
+fn an_audit_log_that_cannot_be_written_is_no_usage_error() {
+    let folder = Folder::new();
+    let audited = AGENT.replace("7201", "0").replace("services:", "audit_log: none/audit.jsonl\nservices:");
+    folder.write("audited.yaml", &audited);
+    folder.check(&["check", "--config", "audited.yaml"], 0, &["audit log", "none/audit.jsonl"]);
+    let reasons = ["cannot write the audit log to none/audit.jsonl (audit_log): No such file", "its folder must exist"];
+    folder.check(&["agent", "--config", "audited.yaml"], 1, &reasons);
+}
+
+#[test]
+fn audit_mode_is_not_to_be_overlooked() {
+    let folder = Folder::new();
+    folder.write("audited.yaml", &AGENT.replace("upstream:", "mode: audit\n    upstream:"));
+    let said = ["SENT, and logged", "warning: audited.yaml:8:11: `orders` is in audit mode"];
+    folder.check(&["check", "--config", "audited.yaml"], 0, &said);
+    let args = ["allow", "test", "--config", "audited.yaml", "orders", "DELETE", "/orders/42"];
+    folder.check(&args, 1, &["refused", "SENT ALL THE SAME: orders is in audit mode"]);
+}
+
 #[test]
 fn a_second_signal_ends_at_once() {
     let folder = Folder::new();

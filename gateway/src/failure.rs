@@ -89,10 +89,17 @@ pub(crate) fn response(failed: &Failed, asked: &Asked) -> Response<Body> {
     headers.insert(REACHBACK_ERROR, HeaderValue::from_static(failure.code.as_str()));
     headers.insert(PROXY_STATUS, proxy_status(proxy_error, &failure.message));
     headers.insert(X_REQUEST_ID, request_id_value(&asked.id));
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
+    if let Some(seconds) = retry_after(failure, status) {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     response
+}
+
+/// Whole seconds, never fewer than were said.
+fn retry_after(failure: &Failure, status: StatusCode) -> Option<u64> {
+    let said = failure.retry_after.map(|after| after.as_millis().div_ceil(1000));
+    said.map(|seconds| u64::try_from(seconds).unwrap_or(u64::MAX).max(1))
+        .or((status == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_AFTER_SECONDS.into()))
 }
 
 /// A request id as a header value.
@@ -119,6 +126,7 @@ fn map(code: FailureCode) -> Mapped {
         Code::UriTooLong => (StatusCode::URI_TOO_LONG, "http_request_error", None),
         Code::HeadTooLarge => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "http_request_error", None),
         Code::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "http_request_error", None),
+        Code::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "http_request_denied", None),
         Code::UpstreamRefused => (StatusCode::BAD_GATEWAY, "connection_refused", Some("upstream")),
         Code::UpstreamConnectTimeout => (StatusCode::GATEWAY_TIMEOUT, "connection_timeout", Some("upstream")),
         Code::UpstreamTimeout => (StatusCode::GATEWAY_TIMEOUT, "http_response_timeout", Some("upstream")),
@@ -191,13 +199,30 @@ mod tests {
         check(FailureCode::UriTooLong, 414, "http_request_error");
         check(FailureCode::HeadTooLarge, 431, "http_request_error");
         check(FailureCode::BodyTooLarge, 413, "http_request_error");
+        check(FailureCode::RateLimited, 429, "http_request_denied");
         check(FailureCode::UpstreamRefused, 502, "connection_refused");
         check(FailureCode::UpstreamConnectTimeout, 504, "connection_timeout");
         check(FailureCode::UpstreamTimeout, 504, "http_response_timeout");
         check(FailureCode::UpstreamProtocol, 502, "http_protocol_error");
         check(FailureCode::LinkLost, 502, "connection_terminated");
         check(FailureCode::Internal, 500, "proxy_internal_error");
-        assert_eq!(FailureCode::all().count(), 14, "a new code needs a row here");
+        assert_eq!(FailureCode::all().count(), 15, "a new code needs a row here");
+    }
+
+    #[test]
+    fn says_when_to_come_back() {
+        let check = |code, millis: Option<u64>, expected| {
+            let after = millis.map(std::time::Duration::from_millis);
+            let failure = Failure { retry_after: after, ..Failure::new(code, "") };
+            assert_eq!(retry_after(&failure, map(code).status), expected, "{code:?} {millis:?}");
+        };
+        check(FailureCode::RateLimited, Some(0), Some(1));
+        check(FailureCode::RateLimited, Some(1000), Some(1));
+        check(FailureCode::RateLimited, Some(1001), Some(2));
+        check(FailureCode::RateLimited, None, None);
+        check(FailureCode::NoAgent, None, Some(1));
+        check(FailureCode::Overloaded, Some(5000), Some(5));
+        check(FailureCode::Denied, None, None);
     }
 
     #[test]

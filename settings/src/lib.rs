@@ -8,6 +8,7 @@
 pub mod limits;
 pub mod net;
 pub mod report;
+mod shapes;
 pub mod source;
 pub mod token;
 pub mod units;
@@ -15,6 +16,6 @@ pub mod yaml;
 
 pub use limits::Limits;
 pub use report::{Fault, Findings, Invalid};
+pub use shapes::{Entries, Keys, TextOr};
 pub use source::{At, CommandLine, Place, Source, Text};
 pub use token::Token;
-pub use yaml::Entries;

@@ -1,16 +1,12 @@
 //! From YAML to raw structs whose leaves know their places; what the reader refuses is said in our words.
 
-use std::{fmt, marker::PhantomData};
-
-use serde::{
-    Deserialize, Deserializer,
-    de::{DeserializeOwned, MapAccess, Visitor},
-};
-use serde_saphyr::{Error, Location, MessageFormatter as _, Options, Spanned, UserMessageFormatter};
+use serde::de::DeserializeOwned;
+use serde_saphyr::{Error, Location, MessageFormatter as _, Options, UserMessageFormatter};
 
 use crate::{
     report::{Fault, Findings, Invalid, did_you_mean, listed},
-    source::{At, Place, Source, Text},
+    shapes::{Entries, place},
+    source::{Place, Source},
 };
 
 /// Most nodes that aliases may repeat: enough for any list shared between services, too few for a bomb.
@@ -59,54 +55,6 @@ fn options(nodes: usize) -> Options {
         ignore_binary_tag_for_string: true,
         alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: REPEATED_NODES },
     }
-}
-
-/// A mapping whose keys are the user's own, in the order of the file.
-#[derive(Clone, Debug)]
-pub struct Entries<T>(pub Vec<(Text, T)>);
-
-impl<T> Default for Entries<T> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Entries<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct InOrder<T>(PhantomData<T>);
-
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for InOrder<T> {
-            type Value = Entries<T>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a mapping")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries<T>, A::Error> {
-                let mut entries = Vec::new();
-                while let Some(entry) = map.next_entry()? {
-                    entries.push(entry);
-                }
-                Ok(Entries(entries))
-            }
-        }
-
-        deserializer.deserialize_map(InOrder(PhantomData))
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for At<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Spanned { value, referenced, .. } = Spanned::deserialize(deserializer)?;
-        Ok(Self { value, place: place(referenced) })
-    }
-}
-
-fn place(location: Location) -> Place {
-    let size = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
-    let span = location.span();
-    let width = if span == serde_saphyr::Span::UNKNOWN { 1 } else { size(span.len()).max(1) };
-    Place { line: size(location.line()), column: size(location.column()), width }
 }
 
 fn empty(source: &Source) -> Invalid {
@@ -202,7 +150,10 @@ fn unexpected(expected: &str) -> Fault {
 mod tests {
     use std::path::Path;
 
+    use serde::Deserialize;
+
     use super::*;
+    use crate::source::{At, Text};
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]

@@ -54,6 +54,20 @@ impl Sidecar {
     pub fn agent(yaml: &str, folder: &Path) -> Self {
         let source = Source::file("agent.yaml", yaml, folder);
         let config = agent::Config::from_source(&source).unwrap_or_else(|invalid| panic!("{invalid}"));
+        Self::run_agent(config)
+    }
+
+    /// An agent that follows a file.
+    ///
+    /// # Panics
+    /// If the file is wrong or a port is taken.
+    #[must_use]
+    pub fn agent_of(file: &Path) -> Self {
+        let config = agent::Config::load(file).unwrap_or_else(|invalid| panic!("{invalid}"));
+        Self::run_agent(config)
+    }
+
+    fn run_agent(config: agent::Config) -> Self {
         Self::start(async move |started, shutdown| {
             let agent = Agent::bind(config).await.expect("the agent's ports are free");
             let _ = started.send(agent.addresses());
@@ -102,13 +116,15 @@ impl Sidecar {
         client::json(&format!("http://{}/status", self.address("admin"))).await
     }
 
+    /// Waits until it says of itself what is looked for, and gives that.
+    pub async fn until_status<T>(&self, what: &str, look: impl Fn(&Value) -> Option<T>) -> T {
+        wait::until(what, async || look(&self.status().await)).await
+    }
+
     /// Waits until it has so many links.
     pub async fn until_links(&self, count: usize) {
-        wait::until("the links", async || {
-            let status = self.status().await;
-            (status["links"].as_array().map(Vec::len) == Some(count)).then_some(())
-        })
-        .await;
+        let has = |status: &Value| (status["links"].as_array().map(Vec::len) == Some(count)).then_some(());
+        self.until_status("the links", has).await;
     }
 
     /// Begins the drain.

@@ -22,8 +22,12 @@ use crate::{
 #[derive(Debug)]
 pub struct Process {
     child: Child,
-    log: Arc<Mutex<Vec<String>>>,
+    file: PathBuf,
+    log: Lines,
+    output: Lines,
 }
+
+type Lines = Arc<Mutex<Vec<String>>>;
 
 impl Process {
     /// `reachback ROLE --config …`, logging at debug, with this configuration.
@@ -37,17 +41,17 @@ impl Process {
         folder.write(&file, yaml);
         let mut command = Command::new(binary());
         command.args([role, "--log-level", "debug", "--config", &file]).current_dir(folder.path());
-        command.env_remove("RUST_LOG").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command.env_remove("RUST_LOG").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary can be started");
-        let stderr = BufReader::new(child.stderr.take().expect("standard error is piped"));
-        let log = Arc::new(Mutex::new(Vec::new()));
-        let lines = log.clone();
-        thread::spawn(move || {
-            for line in stderr.lines().map_while(Result::ok) {
-                lines.lock().expect("nothing panics while it holds the log").push(line);
-            }
-        });
-        Self { child, log }
+        let log = collect(child.stderr.take().expect("standard error is piped"));
+        let output = collect(child.stdout.take().expect("standard output is piped"));
+        Self { child, file: folder.path().join(file), log, output }
+    }
+
+    /// Its configuration.
+    #[must_use]
+    pub fn file(&self) -> &Path {
+        &self.file
     }
 
     /// Its log so far.
@@ -57,6 +61,15 @@ impl Process {
     #[must_use]
     pub fn log(&self) -> Vec<String> {
         self.log.lock().expect("nothing panics while it holds the log").clone()
+    }
+
+    /// Its standard output so far.
+    ///
+    /// # Panics
+    /// Never.
+    #[must_use]
+    pub fn output(&self) -> Vec<String> {
+        self.output.lock().expect("nothing panics while it holds the output").clone()
     }
 
     /// The first line of the log that holds all of `words`, once it is there.
@@ -117,6 +130,18 @@ impl Drop for Process {
             eprintln!("the log of a process:\n{}", self.log().join("\n"));
         }
     }
+}
+
+/// Reads lines as they come.
+fn collect(from: impl std::io::Read + Send + 'static) -> Lines {
+    let lines = Lines::default();
+    let collected = lines.clone();
+    thread::spawn(move || {
+        for line in BufReader::new(from).lines().map_while(Result::ok) {
+            collected.lock().expect("nothing panics while it holds the lines").push(line);
+        }
+    });
+    lines
 }
 
 /// The value of `name=value` in a line of the log.

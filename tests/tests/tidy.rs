@@ -30,7 +30,7 @@ const LEFTOVERS: &[&str] = &["todo!", "unimplemented!", "dbg!", "#[ignore]"];
 
 /// Which of our packages may depend on what; no other may.
 const DEPENDENTS: &[(&str, &[&str])] = &[
-    ("reachback-agent", &["reachback", "reachback-tests"]),
+    ("reachback-agent", &["reachback", "reachback-benches", "reachback-tests"]),
     ("reachback-gateway", &["reachback", "reachback-tests"]),
     ("axum", &["reachback-gateway"]),
     ("tokio-tungstenite", &["reachback-benches", "reachback-proto", "reachback-tests"]),

@@ -170,3 +170,109 @@ impl Formatter for Ascii {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use http::{HeaderMap, HeaderValue, Method};
+    use proto::wire::{RequestId, ServiceName};
+
+    use super::*;
+    use crate::whitelist::{Host, Service, Whitelist};
+
+    fn head(target: &[u8]) -> RequestHead {
+        let secret = HeaderValue::from_static("secret");
+        RequestHead {
+            service: ServiceName::new("orders").unwrap(),
+            method: Method::GET,
+            target: target.to_vec().into(),
+            headers: HeaderMap::from_iter([(http::header::AUTHORIZATION, secret)]),
+            request_id: RequestId::new("r-1").unwrap(),
+            deadline: None,
+            upgrade: false,
+        }
+    }
+
+    /// The line of a refusal, which no rule can turn into anything else.
+    fn refused(target: &[u8]) -> String {
+        let orders = (ServiceName::new("orders").unwrap(), Service::new(Vec::new(), Host::Preserve));
+        let denied = Whitelist::new([orders]).admit(&head(target)).unwrap_err();
+        text(target, Decision::Denied(denied))
+    }
+
+    fn text(target: &[u8], decision: Decision<'_>) -> String {
+        let line = line(&head(target), decision, UNIX_EPOCH + Duration::from_millis(1_795_174_116_181));
+        let text = String::from_utf8(line).unwrap();
+        let (line, rest) = text.split_once('\n').unwrap();
+        assert_eq!(rest, "", "one line each");
+        assert!(line.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{line}");
+        assert!(!line.contains("secret"), "{line}");
+        line.to_owned()
+    }
+
+    fn value(line: &str, key: &str) -> serde_json::Value {
+        serde_json::from_str::<serde_json::Value>(line).unwrap()[key].clone()
+    }
+
+    #[test]
+    fn keys_stand_in_their_order() {
+        let always = r#"{"time":"2026-11-20T11:28:36.181Z","request_id":"r-1","service":"orders","method":"GET""#;
+        assert_eq!(
+            text(b"/orders/7?b=secret&a", Decision::Allowed { rule: 1, text: "GET /orders/{id}" }),
+            format!(
+                r#"{always},"path":"/orders/7","verdict":"allowed","rule":1,"text":"GET /orders/{{id}}","query":["a","b"]}}"#
+            )
+        );
+        let reason = "the path holds ';', which no rule permits here (byte 2 of the target)";
+        assert_eq!(
+            refused(b"/a;b"),
+            format!(r#"{always},"path":"/a;b","verdict":"denied","code":"denied","step":7,"reason":"{reason}"}}"#)
+        );
+        let would_deny = refused(b"/").replace("denied\",\"code", "would_deny\",\"code");
+        let orders = (ServiceName::new("orders").unwrap(), Service::new(Vec::new(), Host::Preserve));
+        let denied = Whitelist::new([orders]).admit(&head(b"/")).unwrap_err();
+        assert_eq!(text(b"/", Decision::WouldDeny(denied)), would_deny);
+        assert_eq!(value(&would_deny, "step"), "rules");
+        assert_eq!(
+            String::from_utf8(lost(7, UNIX_EPOCH)).unwrap(),
+            "{\"time\":\"1970-01-01T00:00:00.000Z\",\"verdict\":\"lost\",\"lines\":7,\"reason\":\"the log could not be \
+             written; none of these requests was sent to an upstream\"}\n"
+        );
+    }
+
+    #[test]
+    fn a_strangers_path_is_escaped_and_cut() {
+        let path = |target: &[u8]| value(&refused(target), "path").as_str().unwrap().to_owned();
+        assert_eq!(path(b"/a'b(c)%41~"), "/a'b(c)%41~", "what may pass stands as it is");
+        assert_eq!(path(b"/a b\x1b[31m\n\\x\"\x7f\xff"), "/a\\x20b\\x1b[31m\\x0a\\x5cx\"\\x7f\\xff");
+        assert_eq!(path("/\u{e9}".as_bytes()), "/\\xc3\\xa9");
+        let long = [b"/".to_vec(), vec![b'a'; AUDIT_PATH]].concat();
+        assert_eq!(path(&long[..AUDIT_PATH]).len(), AUDIT_PATH);
+        assert_eq!(path(&long).len(), AUDIT_PATH);
+        assert_eq!(path(&vec![0; 16_384]).len(), AUDIT_PATH);
+    }
+
+    #[test]
+    fn of_a_query_only_names_are_told() {
+        let check = |query: &str, expected: &[&str]| {
+            let found = value(&refused(format!("/a?{query}").as_bytes()), "query");
+            assert_eq!(found, serde_json::json!(expected), "{query}");
+        };
+        check("", &[]);
+        check("b=secret&a=secret&b=secret", &["a", "b"]);
+        check("&&flag&=secret", &["", "flag"]);
+        check("a%20b+c=secret", &["a b c"]);
+        check("caf%C3%A9=1&%F0%9F%98%80=2&%7f%00=3", &["caf\u{e9}", "\u{7f}\0", "\u{1f600}"]);
+        check("%ff=1&%4=2&%=3&%4g=4&%2541=5", &["%", "%4", "%41", "%4g", "\u{fffd}"]);
+        check("a=b?c=secret", &["a"]);
+        assert_eq!(value(&refused(b"/a"), "query"), serde_json::Value::Null);
+        let many: Vec<String> = (0..AUDIT_NAMES + 1).map(|n| format!("n{n:03}")).collect();
+        assert_eq!(
+            value(&refused(format!("/?{}", many.join("&")).as_bytes()), "query").as_array().unwrap().len(),
+            AUDIT_NAMES
+        );
+        let long = format!("/?a&{}", "b".repeat(AUDIT_NAMES_BYTES));
+        assert_eq!(value(&refused(long.as_bytes()), "query"), serde_json::json!(["a"]));
+    }
+}

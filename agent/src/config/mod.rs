@@ -2,6 +2,7 @@
 
 mod check;
 mod raw;
+mod rule;
 mod service;
 #[cfg(test)]
 mod tests;

@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 use settings::{
-    At, CommandLine, Entries, Fault, Findings, Invalid, Source, Text, limits::RawLimits, net::RawListener,
-    report::did_you_mean,
+    At, CommandLine, Entries, Fault, Findings, Invalid, Keys, Source, Text, TextOr, limits::RawLimits,
+    net::RawListener, report::did_you_mean,
 };
 
 use super::Flags;
@@ -34,13 +34,36 @@ pub(super) struct RawConfig {
 pub(super) struct RawService {
     pub(super) upstream: Option<Text>,
     pub(super) protocol: Option<Text>,
-    pub(super) allow: Vec<Text>,
+    pub(super) allow: Vec<TextOr<Keys<RawRule>>>,
     pub(super) mode: Option<Text>,
     pub(super) host: Option<Text>,
     pub(super) trust_forwarded: Option<Text>,
     pub(super) connect_timeout: Option<Text>,
     pub(super) response_timeout: Option<Text>,
     pub(super) idle_timeout: Option<Text>,
+}
+
+/// The long form of a rule.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawRule {
+    pub(super) path: Option<Text>,
+    pub(super) methods: Option<At<Vec<Text>>>,
+    pub(super) query: Option<TextOr<Keys<RawQuery>>>,
+    pub(super) matrix: Option<Text>,
+    pub(super) encoded_slash: Option<Text>,
+    pub(super) headers: Option<At<Entries<TextOr<Vec<Text>>>>>,
+    pub(super) max_body: Option<Text>,
+    pub(super) timeout: Option<Text>,
+    pub(super) upgrade: Option<Text>,
+    pub(super) rate: Option<Text>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawQuery {
+    pub(super) allow: Entries<TextOr<Vec<Text>>>,
+    pub(super) required: Vec<Text>,
 }
 
 /// The same keys, said by flags.
@@ -77,7 +100,7 @@ fn services_and_rules(services: &[Text], allow: &[Text]) -> Result<Entries<RawSe
         let Some((_, service)) = entries.iter_mut().find(|(known, _)| known.value == name.value) else {
             return Err((name.clone(), unknown_service(&name.value, &entries)));
         };
-        service.allow.push(rule.trimmed());
+        service.allow.push(TextOr::Text(rule.trimmed()));
     }
     Ok(Entries(entries))
 }

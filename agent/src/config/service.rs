@@ -10,11 +10,11 @@ use settings::{
     units::{duration_within, switch},
 };
 
-use super::{CONNECT_TIMEOUT, Protocol, RESPONSE_TIMEOUT, Service, Upstream, raw::RawService, url};
-use crate::whitelist::{Host, Mode, Rule, RuleError};
+use super::{CONNECT_TIMEOUT, Protocol, RESPONSE_TIMEOUT, Service, Upstream, raw::RawService, rule, url};
+use crate::whitelist::{Host, Mode};
 
 /// Waits for an upstream: below a millisecond nothing answers, beyond a day nobody listens any more.
-const WAITS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(24 * 3600);
+pub(super) const WAITS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(24 * 3600);
 
 /// Checks all services together.
 pub(super) fn check_all(raw: &Entries<RawService>, found: &mut Findings<'_>) -> Option<Vec<Service>> {
@@ -51,7 +51,8 @@ fn check(name: &Text, raw: &RawService, found: &mut Findings<'_>) -> Option<Serv
     );
     let upstream = found.required(raw.upstream.as_ref(), (Some(name.place), missing), url::upstream);
     let protocol = found.or(raw.protocol.as_ref(), Protocol::Http1, protocol);
-    let allow = found.each(&raw.allow, rule);
+    let trust_forwarded = found.or(raw.trust_forwarded.as_ref(), false, switch);
+    let allow = rule::check_all(&raw.allow, trust_forwarded.unwrap_or(true), found);
     if raw.allow.is_empty() {
         found.warn(
             name.place,
@@ -60,7 +61,6 @@ fn check(name: &Text, raw: &RawService, found: &mut Findings<'_>) -> Option<Serv
     }
     let mode = mode(name, raw.mode.as_ref(), found);
     let host = host_field(raw.host.as_ref(), upstream.as_ref(), found);
-    let trust_forwarded = found.or(raw.trust_forwarded.as_ref(), false, switch);
     let wait = || duration_within(WAITS);
     let connect_timeout = found.or(raw.connect_timeout.as_ref(), CONNECT_TIMEOUT, wait());
     let response_timeout = found.or(raw.response_timeout.as_ref(), RESPONSE_TIMEOUT, wait());
@@ -69,7 +69,7 @@ fn check(name: &Text, raw: &RawService, found: &mut Findings<'_>) -> Option<Serv
         name: service?,
         upstream: upstream?,
         protocol: protocol?,
-        allow: allow?.into_iter().map(|rule| rule.value).collect(),
+        allow: allow?,
         mode: mode?,
         host: host?,
         trust_forwarded: trust_forwarded?,
@@ -77,16 +77,6 @@ fn check(name: &Text, raw: &RawService, found: &mut Findings<'_>) -> Option<Serv
         response_timeout: response_timeout?,
         idle_timeout: idle.map(|idle| Some(idle).filter(|idle| !idle.is_zero()))?,
     })
-}
-
-fn rule(text: &str) -> Result<Rule, Fault> {
-    // In a [ list ] an unquoted comma ends the item, so that only `GET` is left of `GET,HEAD /orders`.
-    let remedy = if text.contains(' ') {
-        "write METHODS PATH, such as GET,HEAD /orders/{id} or GET /reports/**"
-    } else {
-        "write METHODS PATH; in a [ list ] a rule that holds a comma goes into quotes, as in \"GET,HEAD /orders\""
-    };
-    text.parse().map_err(|error: RuleError| Fault::new(error.message, remedy).at_byte(error.offset))
 }
 
 fn protocol(text: &str) -> Result<Protocol, Fault> {

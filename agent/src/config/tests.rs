@@ -240,7 +240,7 @@ fn wrong_rules() {
     service("upstream: http://a, allow: [ GET /{id} ]", &["agent.yaml:3:42", "into quotes"]);
     check(
         "gateways: [ ws://localhost ]\nservices:\n  a:\n    upstream: http://a\n    allow:\n      - GET /{id}\n      - GET /b?c\n",
-        &["agent.yaml:7:15", "the short form is about the path alone", "7 |       - GET /b?c\n  |               ^\n"],
+        &["agent.yaml:7:15", "this is about the path alone", "7 |       - GET /b?c\n  |               ^\n"],
     );
 }
 

@@ -44,6 +44,7 @@ impl Reloader {
                 None => loop {
                     self.asked.notified().await;
                     self.reopen_audit();
+                    info!("there is no configuration file that could be read again");
                 },
             }
         };
@@ -92,7 +93,7 @@ impl Reloader {
 
     fn take(&mut self, loaded: Result<Config, Invalid>, asked: bool) {
         let applied = match loaded {
-            Ok(config) if is_same(&config, &self.current) => return self.reloads.unchanged(),
+            Ok(config) if is_same(&config, &self.current) => return self.reloads.unchanged(asked),
             Ok(config) => self.apply(config),
             Err(invalid) => Err(invalid),
         };

@@ -80,11 +80,13 @@ impl Reloads {
     }
 
     /// The file says what it said when it was last good.
-    pub(super) fn unchanged(&self) {
+    pub(super) fn unchanged(&self, asked: bool) {
         let mut status = self.lock();
         if status.failed.take().is_some() {
             status.state = State::Current;
             info!("the configuration file is good again, and says what it said before");
+        } else if asked {
+            info!("the configuration file has not changed");
         }
     }
 
@@ -100,10 +102,8 @@ impl Reloads {
         }
         if !known || asked {
             let generation = status.generation;
-            error!(
-                generation,
-                "the changed configuration file is wrong, and the one before stays in force:\n{invalid}"
-            );
+            let report = format_args!("\n{invalid}");
+            error!(generation, %report, "the configuration file is wrong: what it said before stays in force");
         }
     }
 

@@ -68,18 +68,20 @@ impl Watch {
     pub(super) async fn next(&mut self) -> Why {
         loop {
             let due = self.stir.settle().due();
-            let wake = due.map_or(self.poll, |due| due.min(self.poll));
+            // No poll looks at what is still being written.
+            let wake = due.unwrap_or(self.poll);
             tokio::select! {
                 () = self.asked.notified() => return Why::Asked,
                 () = self.stir.news.notified() => {}
-                () = tokio::time::sleep_until(wake.into()) => {
-                    let now = Instant::now();
-                    if due.is_some_and(|due| due <= now) {
+                () = tokio::time::sleep_until(wake.into()) => match due {
+                    // Perhaps something happened just now.
+                    Some(due) if self.stir.settle().due() != Some(due) => {}
+                    Some(_) => {
                         self.stir.settle().clear();
                         return Why::Stirred;
                     }
-                    if self.poll <= now {
-                        self.poll = now + RELOAD_POLL;
+                    None => {
+                        self.poll = Instant::now() + RELOAD_POLL;
                         self.watch_again();
                         return Why::Polled;
                     }

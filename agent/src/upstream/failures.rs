@@ -8,7 +8,10 @@ use proto::{
     wire::{Failure, FailureCode},
 };
 
-use super::{NoAnswer, upload::Activity};
+use super::{
+    NoAnswer,
+    upload::{Activity, UploadError},
+};
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +42,8 @@ pub(super) fn too_late(limit: Duration) -> Failure {
 /// What it means that a request brought an error instead of an answer.
 pub(super) fn no_answer(error: &hyper::Error, activity: &Activity) -> NoAnswer {
     NoAnswer::Failed(match activity.failure() {
-        Some(BodyError::Stream(_)) => return NoAnswer::Cancelled,
+        Some(UploadError::Body(BodyError::Stream(_))) => return NoAnswer::Cancelled,
+        Some(UploadError::TooLarge) => Failure::new(FailureCode::BodyTooLarge, UploadError::TooLarge.to_string()),
         Some(cause) => Failure::new(FailureCode::BadRequest, cause.to_string()),
         None if error.is_parse_too_large() => protocol("the upstream's answer has too many or too long headers"),
         None if error.is_parse() => protocol(format!("the upstream's answer is not HTTP: {error}")),

@@ -15,9 +15,10 @@ mod upload;
 use std::{
     fmt,
     future::{Future, poll_fn},
-    pin::pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::{Poll, ready},
+    time::Duration,
 };
 
 use http::{Request, Response, StatusCode, header};
@@ -29,7 +30,10 @@ use proto::{
     session::Stopped,
     wire::{Failure, FailureCode, RequestId, ResponseHead},
 };
-use tokio::net::TcpStream;
+use tokio::{
+    net::TcpStream,
+    time::{Instant, error::Elapsed, timeout_at},
+};
 
 use self::{
     connections::Connections,
@@ -110,12 +114,17 @@ impl Upstream {
         if admitted.expects_continue {
             responder.inform(StatusCode::CONTINUE);
         }
+        let total = admitted.limits.timeout;
+        let end = total.map(|total| Instant::now() + total);
         let (request, activity) = match outgoing::build(admitted, request_id, body, self.settings.protocol) {
             Ok(built) => built,
             Err(failure) => return fail(responder, failure),
         };
-        match self.exchange(request, &activity, &responder).await {
-            Ok((response, conversation)) => self.pass_on(response, conversation, responder).await,
+        // The time of the rule takes the place of the service's: then only its end counts.
+        let patience = if total.is_none() { Some(self.settings.response_timeout) } else { None };
+        let exchanged = until(end, pin!(self.exchange(request, &activity, patience, &responder))).await;
+        match exchanged.unwrap_or_else(|_| Err(NoAnswer::Failed(too_late(total.unwrap_or_default())))) {
+            Ok((response, conversation)) => self.pass_on(response, conversation, end, responder).await,
             Err(NoAnswer::Cancelled) => Replayed::Cancelled,
             Err(NoAnswer::Failed(failure)) => fail(responder, failure),
         }
@@ -126,6 +135,7 @@ impl Upstream {
         &self,
         mut request: Request<Upload>,
         activity: &Activity,
+        patience: Option<Duration>,
         responder: &Responder,
     ) -> Result<(Response<Incoming>, Conversation), NoAnswer> {
         loop {
@@ -137,7 +147,7 @@ impl Upstream {
                 None => Box::pin(self.connect_while_wanted(responder)).await?,
             };
             let answer = conversation.send(request);
-            match self.wait(&mut conversation, answer, activity, responder).await? {
+            match self.wait(&mut conversation, answer, activity, patience, responder).await? {
                 Ok(response) => return Ok((response, conversation)),
                 // The server closed the idle connection just now, and not a byte was sent: this is no retry.
                 Err(SendError { unsent: Some(unsent), .. }) if reused => request = unsent,
@@ -182,10 +192,13 @@ impl Upstream {
         conversation: &mut Conversation,
         mut answer: Answer,
         activity: &Activity,
+        patience: Option<Duration>,
         responder: &Responder,
     ) -> Result<Result<Response<Incoming>, SendError>, NoAnswer> {
-        let limit = self.settings.response_timeout;
-        responder.set_deadline(limit);
+        let limit = patience.unwrap_or(Duration::MAX);
+        if patience.is_some() {
+            responder.set_deadline(limit);
+        }
         poll_fn(|cx| {
             // First of all: what nobody wants any more is not sent.
             let stopped = responder.poll_stopped(cx);
@@ -215,6 +228,7 @@ impl Upstream {
         &self,
         response: Response<Incoming>,
         mut conversation: Conversation,
+        end: Option<Instant>,
         responder: Responder,
     ) -> Replayed {
         let (head, mut body) = response.into_parts();
@@ -226,12 +240,24 @@ impl Upstream {
         let bodiless = body.is_end_stream();
         let writer = responder.respond(head, bodiless);
         let idle = self.settings.idle_timeout;
-        let whole = bodiless || download(&mut body, &mut conversation, writer, idle).await;
+        let whole = bodiless || {
+            // If it is dropped before its end, the gateway learns that the body was cut.
+            let download = pin!(download(&mut body, &mut conversation, writer, idle));
+            until(end, download).await.unwrap_or(false)
+        };
         if !whole {
             return Replayed::Cut(status);
         }
         self.connections.put(conversation).await;
         Replayed::Answered(status)
+    }
+}
+
+/// Waits no longer than to the end, if there is one. What is waited for stays where it is: requests' tasks are small.
+async fn until<T>(end: Option<Instant>, what: Pin<&mut impl Future<Output = T>>) -> Result<T, Elapsed> {
+    match end {
+        Some(end) => timeout_at(end, what).await,
+        None => Ok(what.await),
     }
 }
 

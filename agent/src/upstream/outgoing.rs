@@ -22,7 +22,7 @@ pub(super) fn build(
     body: Body,
     protocol: Protocol,
 ) -> Result<(Request<Upload>, Activity), Failure> {
-    let Parts { method, path_and_query, mut headers, content_length, .. } = admitted;
+    let Parts { method, path_and_query, mut headers, content_length, limits, .. } = admitted;
     if let Some(length) = content_length {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     }
@@ -35,7 +35,7 @@ pub(super) fn build(
     };
     let request_id = HeaderValue::from_str(request_id.as_str()).expect("a request id is visible ASCII");
     headers.insert(X_REQUEST_ID, request_id);
-    let (upload, activity) = Upload::new(body.with_length(content_length));
+    let (upload, activity) = Upload::new(body.with_length(content_length), limits.max_body);
     let mut request = Request::new(upload);
     *request.method_mut() = method;
     *request.uri_mut() = uri;

@@ -1,4 +1,4 @@
-//! A request's body on its way to the upstream, watched for signs of life.
+//! A request's body on its way to the upstream, watched for signs of life and held to its limit.
 
 use std::{
     pin::Pin,
@@ -16,7 +16,20 @@ use crate::whitelist::admit_trailers;
 /// The body. The upstream's time to answer begins anew whenever a piece of it was sent.
 pub(super) struct Upload {
     body: Body,
+    /// How many bytes more the rule allows, if it says.
+    room: Option<u64>,
     activity: Activity,
+}
+
+/// Why a body cannot be sent to its end.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(super) enum UploadError {
+    /// It does not come to one.
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    /// It is longer than the rule allows.
+    #[error("the body is longer than the rule allows")]
+    TooLarge,
 }
 
 /// What has become of the body so far; nothing for a request without one.
@@ -27,14 +40,25 @@ struct Sofar {
     /// When a piece of it last moved.
     moved: Instant,
     /// Why it will not be whole. A shared connection would not say what made it give up.
-    failed: Option<BodyError>,
+    failed: Option<UploadError>,
 }
 
 impl Upload {
-    pub(super) fn new(body: Body) -> (Self, Activity) {
+    pub(super) fn new(body: Body, max_body: Option<u64>) -> (Self, Activity) {
         let sofar = || Arc::new(Mutex::new(Sofar { moved: Instant::now(), failed: None }));
         let activity = Activity((!body.is_end_stream()).then(sofar));
-        (Self { body, activity: activity.clone() }, activity)
+        (Self { body, room: max_body, activity: activity.clone() }, activity)
+    }
+
+    /// Judges a piece. One that does not fit is not sent, not even in part; trailers come after the verdict on the head.
+    fn judge(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, UploadError> {
+        if let (Some(room), Some(chunk)) = (&mut self.room, frame.data_ref()) {
+            *room = room.checked_sub(chunk.len() as u64).ok_or(UploadError::TooLarge)?;
+        }
+        Ok(match frame.into_trailers() {
+            Ok(trailers) => Frame::trailers(admit_trailers(&trailers)),
+            Err(frame) => frame,
+        })
     }
 }
 
@@ -45,11 +69,11 @@ impl Activity {
     }
 
     /// Why the body could not be sent to its end, if it could not.
-    pub(super) fn failure(&self) -> Option<BodyError> {
+    pub(super) fn failure(&self) -> Option<UploadError> {
         self.0.as_ref().and_then(|sofar| lock(sofar).failed.clone())
     }
 
-    fn note(&self, failed: Option<&BodyError>) {
+    fn note(&self, failed: Option<&UploadError>) {
         if let Some(sofar) = &self.0 {
             *lock(sofar) = Sofar { moved: Instant::now(), failed: failed.cloned() };
         }
@@ -62,12 +86,12 @@ fn lock(sofar: &Mutex<Sofar>) -> MutexGuard<'_, Sofar> {
 
 impl http_body::Body for Upload {
     type Data = Bytes;
-    type Error = BodyError;
+    type Error = UploadError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx)).map(|frame| self.judge(frame?));
         self.activity.note(frame.as_ref().and_then(|frame| frame.as_ref().err()));
-        Poll::Ready(frame.map(|frame| frame.map(judged)))
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -76,13 +100,5 @@ impl http_body::Body for Upload {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
-    }
-}
-
-/// Trailers come after the verdict on the head, and so are judged here.
-fn judged(frame: Frame<Bytes>) -> Frame<Bytes> {
-    match frame.into_trailers() {
-        Ok(trailers) => Frame::trailers(admit_trailers(&trailers)),
-        Err(frame) => frame,
     }
 }

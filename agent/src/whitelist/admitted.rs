@@ -5,7 +5,7 @@ use std::fmt;
 use http::{HeaderMap, Method, uri::PathAndQuery};
 use proto::wire::ServiceName;
 
-use super::Denied;
+use super::{Denied, Limits, Upgrade};
 
 /// A request that may go to its upstream. Only [`Whitelist::admit`](super::Whitelist::admit) makes one.
 #[derive(Clone, PartialEq, Eq)]
@@ -30,14 +30,18 @@ pub struct Parts {
     pub content_length: Option<u64>,
     /// Whether the client waits for a 100 before it sends the body.
     pub expects_continue: bool,
-    /// Why it may be sent. For logs and counters.
+    /// Why it may be sent. For logs, counters and the keeper of a rule's rate.
     pub grounds: Grounds,
+    /// The limits of the rule that allows it. The sender holds the body and the time to them.
+    pub limits: Limits,
+    /// What the client asks to turn the connection into, which the rule permits.
+    pub upgrade: Option<Upgrade>,
 }
 
 /// Why a request may be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Grounds {
-    /// A rule of the service allows it: the first that does, counted from 0.
+    /// A rule of the service allows it; its place in the list, counted from 0.
     Rule(usize),
     /// No rule allows it, for this reason; but the service is in [`Mode::Audit`](super::Mode::Audit).
     Audit(Denied),
@@ -93,6 +97,18 @@ impl Admitted {
             Grounds::Rule(rule) => Some(rule),
             Grounds::Audit(_) => None,
         }
+    }
+
+    /// That rule's limits.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.parts.limits
+    }
+
+    /// What the client asks to turn the connection into, which the rule permits.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<Upgrade> {
+        self.parts.upgrade
     }
 
     /// Gives everything away, to be sent once.

@@ -8,7 +8,7 @@ use proto::wire::FailureCode;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub struct Denied {
-    /// The failure to answer with: `BadRequest`, `Denied`, `UriTooLong` or `HeadTooLarge`.
+    /// The failure to answer with: `BadRequest`, `Denied`, `UriTooLong`, `HeadTooLarge` or `BodyTooLarge`.
     pub code: FailureCode,
     /// Where it was refused.
     pub step: Step,
@@ -113,7 +113,9 @@ pub enum Reason {
     DotSegment,
     EmptySegment,
     Parameters,
+    NamelessParameters,
     EncodedSlash,
+    EncodedSlashes,
     MethodOverride,
     TargetTooLong,
     TooManyHeaders,
@@ -125,14 +127,18 @@ pub enum Reason {
     Expectation,
     Host,
     NoRule,
+    Query,
+    Headers,
+    Destination,
     Upgrade,
+    BodyTooLong,
     TargetChanged,
 }
 
 impl Reason {
     /// The one table of refusals: step, failure, sentence for people.
     fn meaning(self) -> (Step, FailureCode, &'static str) {
-        use FailureCode::{BadRequest, Denied, HeadTooLarge, UriTooLong};
+        use FailureCode::{BadRequest, BodyTooLarge, Denied, HeadTooLarge, UriTooLong};
         match self {
             Self::UnknownService => (Step::Service, Denied, "this agent offers no such service"),
             Self::NotOriginForm => (Step::Form, BadRequest, "the target is not a path: it must begin with '/'"),
@@ -150,7 +156,11 @@ impl Reason {
             Self::DotSegment => (Step::Dots, Denied, "a path segment is '.' or '..', plainly or in disguise"),
             Self::EmptySegment => (Step::Empty, Denied, "the path holds '//'"),
             Self::Parameters => (Step::Ambiguous, Denied, "the path holds ';', which no rule permits here"),
+            Self::NamelessParameters => (Step::Ambiguous, Denied, "a path segment begins with ';'"),
             Self::EncodedSlash => (Step::Ambiguous, Denied, "the path holds '%2F', which no rule permits here"),
+            Self::EncodedSlashes => {
+                (Step::Ambiguous, Denied, "a path segment holds '%2F' beside nothing, or beside '.' or '..'")
+            }
             Self::MethodOverride => (Step::Override, Denied, "the query names another method"),
             Self::TargetTooLong => (Step::Size, UriTooLong, "the target is longer than 8,192 bytes"),
             Self::TooManyHeaders => (Step::Size, HeadTooLarge, "the request has more than 100 header lines"),
@@ -164,7 +174,11 @@ impl Reason {
             Self::Expectation => (Step::Framing, BadRequest, "Expect asks for something other than 100-continue"),
             Self::Host => (Step::Framing, BadRequest, "Host, which this service preserves, is not one host"),
             Self::NoRule => (Step::Rules, Denied, "no rule allows this method and path"),
+            Self::Query => (Step::Rules, Denied, "no rule allows this query here"),
+            Self::Headers => (Step::Rules, Denied, "the request lacks a header that the rule demands"),
+            Self::Destination => (Step::Rules, Denied, "Destination names a path that no rule allows"),
             Self::Upgrade => (Step::Rules, Denied, "no rule permits an upgrade here"),
+            Self::BodyTooLong => (Step::Rules, BodyTooLarge, "the body is longer than the rule allows"),
             Self::TargetChanged => (Step::Rules, Denied, "the target would not be sent as it was judged"),
         }
     }

@@ -2,14 +2,16 @@
 
 use std::fmt;
 
-use http::Method;
+use http::header::CONTENT_LENGTH;
 use proto::wire::ServiceName;
 
 use super::{
     Rule,
     denied::Denied,
-    limits::EXCERPT_CHARS,
+    limits::{EXCERPT_CHARS, PARAMETERS},
+    parameters::{Objection, QueryRule},
     pattern::{End, PathPattern, Pattern, Segment},
+    rule::Asked,
     target::{Path, Target},
 };
 
@@ -86,14 +88,14 @@ impl fmt::Display for Explanation {
 }
 
 /// The rule with the least to change, the first of equals.
-pub(super) fn nearest(rules: &[Rule], method: &Method, target: &Target<'_>, upgrade: bool) -> Option<NearMiss> {
-    let misses = rules.iter().map(|rule| Difference::between(rule, method, target, upgrade));
+pub(super) fn nearest(rules: &[Rule], asked: &Asked<'_>) -> Option<NearMiss> {
+    let misses = rules.iter().map(|rule| Difference::between(rule, asked));
     let (rule, difference) = misses.enumerate().min_by_key(|(_, difference)| difference.cost)?;
     Some(NearMiss { rule, text: rules[rule].to_string(), differs: difference.notes.join("; ") })
 }
 
-/// What would have to change, and how far that is: a slash or a letter's case is nearer than a method, and a method
-/// nearer than another path.
+/// What would have to change, and how far that is: a condition, a slash or a letter's case is nearer than a method, and
+/// a method nearer than another path.
 #[derive(Default)]
 struct Difference {
     cost: usize,
@@ -101,21 +103,72 @@ struct Difference {
 }
 
 impl Difference {
-    fn between(rule: &Rule, method: &Method, target: &Target<'_>, upgrade: bool) -> Self {
+    fn between(rule: &Rule, asked: &Asked<'_>) -> Self {
         let mut difference = Self::default();
-        if upgrade {
-            difference.add(0, "it does not permit an upgrade".to_owned());
+        let method = &asked.head.method;
+        if asked.head.upgrade && !rule.permits_upgrade(method) {
+            difference.add(1, "it does not permit an upgrade".to_owned());
         }
         if !rule.methods.contains(method) {
             difference.add(3, format!("{} is not one of {}", excerpt(method.as_str()), rule.method_list()));
         }
-        match (&rule.pattern, target) {
-            (Pattern::Path(pattern), Target::Path(path)) => difference.add_path(pattern, path),
+        match (&rule.pattern, &asked.target) {
+            (Pattern::Path(pattern), Target::Path(path)) => {
+                difference.add_path(pattern, path);
+                difference.add_permissions(rule, path);
+            }
             (Pattern::Asterisk, Target::Asterisk) => {}
             (Pattern::Asterisk, _) => difference.add(100, "it is about the target '*' alone".to_owned()),
             (_, Target::Asterisk) => difference.add(100, "the target '*' needs the rule `OPTIONS *`".to_owned()),
         }
+        difference.add_query(rule, asked);
+        for header in rule.conditions.headers.iter().filter(|header| !header.is_met(&asked.passing)) {
+            difference.add(1, format!("it demands one header {header}"));
+        }
+        if rule.destination_is_unjudged(asked) {
+            difference.add(1, "it does not list `destination` under `headers`".to_owned());
+        }
+        let length =
+            asked.head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        if let Some(most) = rule.limits.max_body.filter(|most| length.is_some_and(|length| length > *most)) {
+            difference.add(1, format!("it allows a body of {most} bytes"));
+        }
         difference
+    }
+
+    /// Step 7.
+    fn add_permissions(&mut self, rule: &Rule, path: &Path<'_>) {
+        if path.parameters.is_some() && !rule.conditions.matrix {
+            self.add(1, "it does not say `matrix: true`, which permits ';'".to_owned());
+        }
+        if path.encoded_slash.is_some() && !rule.conditions.encoded_slash {
+            self.add(1, "it does not say `encoded_slash: data`, which permits '%2F' in a `*` segment".to_owned());
+        }
+    }
+
+    fn add_query(&mut self, rule: &Rule, asked: &Asked<'_>) {
+        let Some(objection) = rule.objection(asked) else { return };
+        let named = match &rule.conditions.query {
+            QueryRule::Only(named) => named,
+            _ => &Box::default(),
+        };
+        self.add(
+            1,
+            match objection {
+                Objection::Query => "it allows no query".to_owned(),
+                Objection::Semicolon => "the query holds ';', which some servers take for '&'".to_owned(),
+                Objection::Triplet => "a '%' in the query is not followed by two hex digits".to_owned(),
+                Objection::Unknown(name) => {
+                    format!("query parameter {} is not allowed", excerpt(&String::from_utf8_lossy(&name)))
+                }
+                Objection::TooMany => format!("the query has more than {PARAMETERS} parameters"),
+                Objection::Twice(at) => format!("query parameter {:?} comes more than once", named[at].name),
+                Objection::Value(at) => {
+                    format!("query parameter {:?} is not one of {}", named[at].name, named[at].value_list())
+                }
+                Objection::Missing(at) => format!("query parameter {:?} is required", named[at].name),
+            },
+        );
     }
 
     fn add(&mut self, cost: usize, note: String) {
@@ -126,7 +179,9 @@ impl Difference {
     fn add_path(&mut self, pattern: &PathPattern, path: &Path<'_>) {
         let (wanted, found) = (pattern.segments.len(), path.segments.len());
         for (index, (segment, text)) in pattern.segments.iter().zip(&path.segments).enumerate() {
-            if !segment.matches(text) {
+            if text.is_slashed() && *segment != Segment::Any {
+                self.add(2, format!("segment {} holds '%2F' and is not a `*`", index + 1));
+            } else if !segment.matches(text) {
                 self.add_segment(index + 1, segment, text.as_str());
             }
         }
@@ -173,7 +228,10 @@ fn excerpt(text: &str) -> String {
 mod tests {
     use proto::wire::RequestHead;
 
-    use super::super::tests::{head, whitelist};
+    use super::super::{
+        LongForm, Query, Values,
+        tests::{head, headers, long, whitelist, whitelist_of},
+    };
 
     fn check(rules: &[&str], method: &str, target: &str, expected: &str) {
         let explanation = whitelist(rules).explain(&head(method, target));
@@ -229,6 +287,39 @@ mod tests {
         let expected = "refused: no rule permits an upgrade here\n\
                         nearest: orders.allow[0] \"GET /orders\": it does not permit an upgrade";
         assert_eq!(explanation.to_string(), expected);
+    }
+
+    /// A rule that would match but for one condition is the nearest, and the condition is named.
+    #[test]
+    fn says_which_condition_is_not_met() {
+        let allow = vec![("type".to_owned(), Values::OneOf(vec!["a".to_owned(), "b".to_owned()]))];
+        let query = Query::Only { allow, required: vec!["type".to_owned()] };
+        let rule = LongForm { query, ..long("GET", "/s") }.rule().unwrap();
+        let demanding = vec![("x-tenant".to_owned(), vec!["acme".to_owned()])];
+        let demanding = LongForm { headers: demanding, query: Query::None, ..long("PUT", "/files/{name}") };
+        let list = whitelist_of(vec![demanding.rule().unwrap(), rule]);
+        for (method, target, rule, refusal, differs) in [
+            ("GET", "/s", 1, "no rule allows this query here", "query parameter \"type\" is required"),
+            ("GET", "/s?type=c", 1, "no rule allows this query here", "query parameter \"type\" is not one of a|b"),
+            ("GET", "/s?type=a&q=1", 1, "no rule allows this query here", "query parameter \"q\" is not allowed"),
+            ("GET", "/s?type=a;q", 1, "no rule allows this query here", "the query holds ';'"),
+            ("GET", "/s?type=a&type=b", 1, "no rule allows this query here", "query parameter \"type\" comes more"),
+            ("PUT", "/files/a?", 0, "no rule allows this query here", "it allows no query"),
+            ("PUT", "/files/a", 0, "lacks a header that the rule demands", "it demands one header x-tenant=acme"),
+            ("GET", "/s;x?type=a", 1, "refused at step 7: the path holds ';'", "`matrix: true`"),
+            ("PUT", "/files/a%2Fb", 0, "refused at step 7: the path holds '%2F'", "`encoded_slash: data`"),
+        ] {
+            let tenant = if differs.contains("demands") { vec![] } else { vec![("x-tenant", "acme")] };
+            let explanation =
+                list.explain(&RequestHead { headers: headers(&tenant), ..head(method, target) }).to_string();
+            let (refused, nearest) = explanation.split_once("\nnearest: ").unwrap();
+            assert!(refused.contains(refusal), "{target}: {explanation}");
+            assert!(nearest.starts_with(&format!("orders.allow[{rule}]")), "{target}: {explanation}");
+            assert!(
+                nearest.contains(&format!("\": {differs}")) || nearest.contains(differs),
+                "{target}: {explanation}"
+            );
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::text::Text;
 
 /// Literal pieces with a star between each two.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Glob {
     first: Box<str>,
     /// Never empty strings: two stars do not stand side by side.
@@ -42,6 +42,11 @@ impl Glob {
             }
         }
         at < end
+    }
+
+    /// How many pieces stand between two stars.
+    pub(super) fn inner_pieces(&self) -> usize {
+        self.middle.len()
     }
 
     /// The glob as a rule would write it, for people.

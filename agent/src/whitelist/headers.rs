@@ -3,49 +3,77 @@
 //! That names are tokens and values hold no CR, LF or NUL is what [`HeaderName`](http::HeaderName) and
 //! [`HeaderValue`] prove; a test below pins it.
 
-use std::borrow::Cow;
-
 use http::{
-    HeaderMap, HeaderValue,
+    HeaderMap, HeaderName, HeaderValue,
     header::{CONNECTION, HOST, TE, TRAILER},
 };
 
-use super::trailers;
+use super::{
+    fate::{Fate, fate},
+    trailers,
+};
 
-/// What becomes of a header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
-    /// It goes to the upstream.
-    Passes,
-    /// It says who the client is. A compromised gateway could forge that, so it passes only if the service trusts it.
-    Identity,
-    /// It goes nowhere.
-    Dropped,
+/// Which of the received headers pass.
+#[derive(Debug)]
+pub(super) struct Passing<'a> {
+    received: &'a HeaderMap,
+    trust_forwarded: bool,
+    /// The fields that `Connection` names (RFC 9110 §7.6.1), over all its lines.
+    nominated: Vec<&'a [u8]>,
 }
 
-/// Builds the headers to send: `Host` first, then what passes, lines of one name in their order.
-pub(super) fn rebuild(received: &HeaderMap, host: &HeaderValue, trust_forwarded: bool) -> HeaderMap {
-    let mut sent = HeaderMap::with_capacity(received.keys_len() + 1);
-    // Ours go in by themselves, so that nothing that `Connection` nominates can take them away.
-    sent.insert(HOST, host.clone());
-    if accepts_trailers(received) {
-        sent.insert(TE, HeaderValue::from_static("trailers"));
+impl<'a> Passing<'a> {
+    pub(super) fn new(received: &'a HeaderMap, trust_forwarded: bool) -> Self {
+        let lines = received.get_all(CONNECTION).iter();
+        let nominated = lines.flat_map(|line| line.as_bytes().split(|&byte| byte == b',')).map(<[u8]>::trim_ascii);
+        Self { received, trust_forwarded, nominated: nominated.collect() }
     }
-    if let Some(announced) = trailers::announced(received) {
-        sent.insert(TRAILER, announced);
+
+    /// Builds the headers to send: `Host` first, then what passes, lines of one name in their order.
+    pub(super) fn rebuild(&self, host: &HeaderValue) -> HeaderMap {
+        // Ours go in by themselves, so that nothing that `Connection` nominates can take them away.
+        let mut sent = self.copy();
+        sent.insert(HOST, host.clone());
+        if accepts_trailers(self.received) {
+            sent.insert(TE, HeaderValue::from_static("trailers"));
+        }
+        if let Some(announced) = trailers::announced(self.received) {
+            sent.insert(TRAILER, announced);
+        }
+        sent
     }
-    let nominated = Nominated::of(received);
-    for (name, value) in received {
-        let passes = match fate(name.as_str()) {
-            Fate::Passes => true,
-            Fate::Identity => trust_forwarded,
-            Fate::Dropped => false,
-        };
-        if passes && !nominated.names(name.as_str()) {
+
+    /// What passes, and a `Host` in the first place. To copy all at once and take something out costs a third of
+    /// putting in one by one; it keeps the first place where it is, so that is done if the `Host` stands there.
+    fn copy(&self) -> HeaderMap {
+        if self.received.keys().next() == Some(&HOST) {
+            let mut sent = self.received.clone();
+            for name in self.received.keys().filter(|name| **name != HOST && !self.has(name)) {
+                sent.remove(name);
+            }
+            return sent;
+        }
+        let mut sent = HeaderMap::with_capacity(self.received.keys_len() + 1);
+        sent.insert(HOST, HeaderValue::from_static(""));
+        for (name, value) in self.received.iter().filter(|(name, _)| self.has(name)) {
             sent.append(name.clone(), value.clone());
         }
+        sent
     }
-    sent
+
+    /// The lines of one name, if it passes.
+    pub(super) fn lines(&self, name: &HeaderName) -> impl Iterator<Item = &'a HeaderValue> {
+        self.received.get_all(name).iter().filter(|_| self.has(name))
+    }
+
+    fn has(&self, name: &HeaderName) -> bool {
+        let passes = match fate(name.as_str()) {
+            Fate::Passes => true,
+            Fate::Identity => self.trust_forwarded,
+            Fate::Dropped => false,
+        };
+        passes && !self.nominated.iter().any(|nominated| nominated.eq_ignore_ascii_case(name.as_str().as_bytes()))
+    }
 }
 
 /// RFC 9110 §10.1.4: `trailers` says that the client can take trailers; the other members are about this hop.
@@ -54,135 +82,24 @@ fn accepts_trailers(received: &HeaderMap) -> bool {
     members.map(<[u8]>::trim_ascii).any(|member| member.eq_ignore_ascii_case(b"trailers"))
 }
 
-/// The fields that `Connection` names (RFC 9110 §7.6.1), over all its lines.
-struct Nominated<'a>(Vec<&'a [u8]>);
-
-impl<'a> Nominated<'a> {
-    fn of(received: &'a HeaderMap) -> Self {
-        let lines = received.get_all(CONNECTION).iter();
-        Self(lines.flat_map(|line| line.as_bytes().split(|&byte| byte == b',')).map(<[u8]>::trim_ascii).collect())
-    }
-
-    fn names(&self, name: &str) -> bool {
-        self.0.iter().any(|nominated| nominated.eq_ignore_ascii_case(name.as_bytes()))
-    }
-}
-
-/// Fields of one hop, of framing, or of ours.
-const HOP: [&str; 12] = [
-    "connection",
-    "content-length", // the actual body decides
-    "expect",         // answered here
-    "host",           // ours
-    "http2-settings", // asks for an upgrade to h2c
-    "keep-alive",
-    "proxy", // becomes HTTP_PROXY in CGI: "httpoxy"
-    "reachback",
-    "te",
-    "trailer", // announced anew
-    "transfer-encoding",
-    "upgrade",
-];
-
-/// The same by prefix: credentials and wishes for a proxy, and the names that only we may set.
-const HOP_PREFIXES: [&str; 2] = ["proxy-", "reachback-"];
-
-/// Behind `x-`: other methods, hosts and paths than those that were judged, as frameworks and proxies take them.
-const X_STEERING: [&str; 4] = [
-    "host",
-    "http-host-override",
-    "override-url",
-    "sendfile-type", // Rack::Sendfile, with X-Accel-Mapping: makes a proxy serve another file
-];
-const X_STEERING_PREFIXES: [&str; 5] = ["accel-", "envoy-original-", "http-method", "original-", "rewrite-"];
-
-/// Who the client is, by address, by user, or by TLS certificate: what a proxy asserts towards a server that trusts
-/// it, and so what a forger could assert. (`Authorization` and `Cookie` pass: they carry their own proof.)
-const IDENTITY: [&str; 2] = ["cf-connecting-ipv6", "cf-pseudo-ipv4"];
-const IDENTITY_PREFIXES: [&str; 6] = [
-    "cf-access-authenticated-",
-    "client-cert", // RFC 9440
-    "forwarded",   // RFC 7239, and names made like it
-    "remote-",     // Remote-User and its kin: Authelia
-    "ssl-client-",
-    "tailscale-user-",
-];
-const IDENTITY_SUFFIXES: [&str; 3] = ["client-ip", "connecting-ip", "real-ip"];
-const X_IDENTITY: [&str; 10] = [
-    "arr-clientcert", // IIS
-    "azure-clientip",
-    "azure-socketip",
-    "client-dn",
-    "client-verify",
-    "envoy-external-address",
-    "envoy-internal",
-    "originating-ip",
-    "proxyuser-ip",
-    "real-port",
-];
-const X_IDENTITY_PREFIXES: [&str; 13] = [
-    "amzn-mtls-",
-    "amzn-oidc-",
-    "auth-request-", // oauth2-proxy
-    "authentik-",
-    "client-cert",
-    "forward", // X-Forwarded-*, and misspellings that some servers take
-    "goog-authenticated-user-",
-    "goog-iap-",
-    "ms-client-principal",
-    "remote-", // X-Remote-User, X-Remote-Group: Kubernetes' front proxy; X-Remote-IP, X-Remote-Addr
-    "ssl-",
-    "tls-client-",
-    "webauth-", // Grafana, Gitea
-];
-
-/// Decides by the name alone.
-pub(super) fn fate(name: &str) -> Fate {
-    if name.contains('_') {
-        // CGI and its heirs turn '-' into '_': such a name could pose as any other.
-        return Fate::Dropped;
-    }
-    let name = &*folded(name);
-    let is_dropped = match name.strip_prefix("x-") {
-        Some(rest) => X_STEERING.contains(&rest) || begins(rest, &X_STEERING_PREFIXES),
-        None => HOP.contains(&name) || begins(name, &HOP_PREFIXES),
-    };
-    if is_dropped || name.ends_with("method-override") {
-        return Fate::Dropped;
-    }
-    let is_identity = match name.strip_prefix("x-") {
-        Some(rest) => X_IDENTITY.contains(&rest) || begins(rest, &X_IDENTITY_PREFIXES),
-        None => IDENTITY.contains(&name) || begins(name, &IDENTITY_PREFIXES),
-    };
-    if is_identity || IDENTITY_SUFFIXES.iter().any(|suffix| name.ends_with(suffix)) {
-        return Fate::Identity;
-    }
-    Fate::Passes
-}
-
-fn begins(name: &str, prefixes: &[&str]) -> bool {
-    prefixes.iter().any(|prefix| name.starts_with(prefix))
-}
-
-/// Some servers (lighttpd, for one) turn every byte that is neither letter nor digit into `_`, so that
-/// `x.forwarded.for` becomes HTTP_X_FORWARDED_FOR. A name is judged as its most dangerous reading.
-fn folded(name: &str) -> Cow<'_, str> {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-    if name.bytes().all(is_plain) {
-        return Cow::Borrowed(name);
-    }
-    name.bytes().map(|byte| if is_plain(byte) { char::from(byte) } else { '-' }).collect()
-}
-
 #[cfg(test)]
 mod tests {
-    use http::HeaderName;
-
     use super::{super::tests::headers, *};
+
+    fn rebuild(received: &HeaderMap, host: &'static str, trust_forwarded: bool) -> HeaderMap {
+        let host = HeaderValue::from_static(host);
+        let sent = Passing::new(received, trust_forwarded).rebuild(&host);
+        // The same with a Host in the first place, which is copied in another way.
+        let mut with_host = headers(&[("host", "evil.example")]);
+        with_host.extend(received.clone());
+        let copied = Passing::new(&with_host, trust_forwarded).rebuild(&host);
+        assert_eq!((copied.keys().next(), &copied), (Some(&HOST), &sent));
+        sent
+    }
 
     /// What is sent of these lines, besides `Host`.
     fn sent(lines: &[(&str, &str)], trust_forwarded: bool) -> Vec<(String, String)> {
-        let sent = rebuild(&headers(lines), &HeaderValue::from_static("up:80"), trust_forwarded);
+        let sent = rebuild(&headers(lines), "up:80", trust_forwarded);
         let mut lines: Vec<_> = sent.iter().map(|(n, v)| (n.to_string(), v.to_str().unwrap().to_owned())).collect();
         assert_eq!(lines.remove(0), ("host".to_owned(), "up:80".to_owned()), "Host comes first");
         assert!(lines.iter().all(|(name, _)| name != "host"), "there is one Host");
@@ -371,10 +288,10 @@ mod tests {
     fn lines_keep_their_order_and_bytes() {
         let lines = [("cookie", "a"), ("x-z", "1"), ("cookie", "b"), ("cookie", "a")];
         let values = |sent: &HeaderMap| sent.get_all("cookie").iter().cloned().collect::<Vec<_>>();
-        assert_eq!(values(&rebuild(&headers(&lines), &HeaderValue::from_static("h"), false)), ["a", "b", "a"]);
+        assert_eq!(values(&rebuild(&headers(&lines), "h", false)), ["a", "b", "a"]);
         let mut latin = HeaderMap::new();
         latin.insert("x-name", HeaderValue::from_bytes(b"caf\xE9\tx").unwrap());
-        let sent = rebuild(&latin, &HeaderValue::from_static("h"), false);
+        let sent = rebuild(&latin, "h", false);
         assert_eq!(sent["x-name"].as_bytes(), b"caf\xE9\tx");
     }
 

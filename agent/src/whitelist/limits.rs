@@ -15,5 +15,19 @@ pub const NOMINATED: usize = HEADER_LINES;
 /// Longest text of a rule, in bytes. A longer literal could match no target.
 pub const RULE_BYTES: usize = TARGET_BYTES;
 
+/// Most segments in the path of a rule; a request's path can have more, behind a `**`. No API is as deep.
+pub const RULE_SEGMENTS: usize = 64;
+
+/// Most pieces of a rule's path that stand between two wildcards of one segment, such as `b` in `a*b*c`, and the
+/// longest, in bytes. Such a piece is searched for in the request's segment, which may be all of the target; with these
+/// bounds a list of a hundred rules is asked in a tenth of a millisecond, whatever the request.
+pub const INNER_PIECES: usize = 8;
+/// See [`INNER_PIECES`].
+pub const INNER_PIECE_BYTES: usize = 32;
+
+/// Most parameters that one rule's `query` may name: as many as fit one word of marks. Whoever needs more has a form,
+/// not a query.
+pub const PARAMETERS: usize = 64;
+
 /// Most characters of a piece of a request that a refusal or an explanation repeats to people.
 pub(super) const EXCERPT_CHARS: usize = 64;

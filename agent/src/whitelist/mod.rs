@@ -3,29 +3,35 @@
 //! The gateway may be fully compromised and speak perfect protocol: still only what a rule names reaches an upstream,
 //! as the very bytes that were judged. Nothing is repaired: what two servers could read in two ways is refused.
 //!
-//! A request is judged in this order: `target` and `framing` refuse what is malformed or ambiguous, whatever the
-//! rules say; then one single [`Rule`] must match; then `headers` rebuilds what is sent. [`Admitted`] is the proof.
+//! [`Whitelist::judge`] decides, in this order: `target` and `framing` refuse what is malformed or ambiguous, whatever
+//! the rules say, except for what a rule can permit; then one single [`Rule`] must allow it; then `headers` rebuilds
+//! what is sent. [`Admitted`] is the proof. Rules are read by `short` and `long`, which refuse what could never match.
 
 mod admitted;
 mod audit;
 mod denied;
 mod explain;
+mod fate;
 mod framing;
 mod glob;
 mod headers;
 pub mod limits;
+mod long;
+mod parameters;
 mod parse;
 mod pattern;
 mod query;
+mod required_header;
 mod rule;
 mod segment;
+mod short;
 mod target;
 #[cfg(test)]
 mod tests;
 mod text;
 mod trailers;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map::Entry};
 
 use http::{HeaderValue, header::HOST, uri::PathAndQuery};
 use proto::wire::{RequestHead, ServiceName};
@@ -34,10 +40,13 @@ pub use admitted::{Admitted, Grounds, Parts};
 pub use audit::Mode;
 pub use denied::{Denied, Reason, Step};
 pub use explain::{Explanation, NearMiss, Verdict};
-pub use rule::{Rule, RuleError};
+pub use long::{LongForm, Query, Values};
+pub use rule::{Limits, Part, Rate, Rule, RuleError, Upgrade};
 pub use trailers::admit as admit_trailers;
 
 use framing::Framing;
+use headers::Passing;
+use rule::{Asked, Miss};
 use target::Target;
 
 /// What may pass to one service.
@@ -79,6 +88,60 @@ impl Service {
     }
 }
 
+impl Service {
+    /// The one place that decides.
+    fn judge<'a>(&self, head: &'a RequestHead, scratch: &'a mut String) -> Result<(Asked<'a>, usize, Framing), Denied> {
+        let asked = self.ask(head, scratch)?; // steps 1 to 6
+        let allowed = self.allowing(&asked);
+        if allowed == Err(Miss::Elsewhere) {
+            asked.target.refuse_ambiguous()?; // step 7
+        }
+        asked.target.refuse_override(&head.method)?; // step 8
+        target::refuse_long(&head.target)?; // step 9
+        let framing = framing::judge(&head.headers)?;
+        let rule = allowed.map_err(|miss| Denied::new(miss.reason()))?;
+        if framing.content_length > self.rules[rule].limits.max_body && self.rules[rule].limits.max_body.is_some() {
+            return Err(Denied::new(Reason::BodyTooLong));
+        }
+        Ok((asked, rule, framing))
+    }
+
+    /// Takes a request apart, if it passes the steps that ask no rule.
+    fn ask<'a>(&self, head: &'a RequestHead, scratch: &'a mut String) -> Result<Asked<'a>, Denied> {
+        let target = Target::judge(&head.target, &head.method, scratch)?;
+        Ok(Asked::new(head, target, Passing::new(&head.headers, self.trust_forwarded)))
+    }
+
+    /// Which rule allows it, the roomiest if there are several; or how close it comes to one. Where a rule stands in
+    /// the list is its name in logs, and says nothing about precedence.
+    fn allowing(&self, asked: &Asked<'_>) -> Result<usize, Miss> {
+        let mut found = Err(Miss::Elsewhere);
+        for (index, rule) in self.rules.iter().enumerate() {
+            match rule.judge(asked) {
+                Ok(()) if rule.limits.is_unlimited() => return Ok(index),
+                Ok(()) if found.is_ok_and(|best: usize| !rule.limits.is_roomier_than(&self.rules[best].limits)) => {}
+                Ok(()) => found = Ok(index),
+                Err(miss) => found = found.map_err(|closest| closest.max(miss)),
+            }
+        }
+        found
+    }
+}
+
+/// Where a list says the same twice: the first rule whose method, path and conditions an earlier one has already, and
+/// that one. Limits do not make a difference: which of the two would count?
+#[must_use]
+pub fn duplicate(rules: &[Rule]) -> Option<(usize, usize)> {
+    let mut seen = HashMap::with_capacity(rules.len());
+    rules.iter().enumerate().find_map(|(index, rule)| match seen.entry(rule.meaning()) {
+        Entry::Occupied(earlier) => Some((index, *earlier.get())),
+        Entry::Vacant(place) => {
+            place.insert(index);
+            None
+        }
+    })
+}
+
 /// What may pass, for every service of the agent. The empty one allows nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Whitelist {
@@ -96,15 +159,26 @@ impl Whitelist {
     /// # Errors
     /// [`Denied`] if a step of "Refuse, never repair" refuses it or no rule allows it.
     pub fn admit(&self, head: &RequestHead) -> Result<Admitted, Denied> {
-        let (service, grounds, framing) = self.judge(head)?;
+        let service = self.service(head)?;
+        let mut scratch = String::new();
+        let (passing, grounds, framing) = match service.judge(head, &mut scratch) {
+            Ok((asked, rule, framing)) => (asked.passing, Grounds::Rule(rule), framing),
+            Err(denied) => {
+                let framing = audit::judge(service.mode, head, denied)?;
+                (Passing::new(&head.headers, service.trust_forwarded), Grounds::Audit(denied), framing)
+            }
+        };
+        let rule = if let Grounds::Rule(rule) = grounds { Some(&service.rules[rule]) } else { None };
         let parts = Parts {
             service: head.service.clone(),
             method: head.method.clone(),
             path_and_query: unchanged(head)?,
-            headers: headers::rebuild(&head.headers, host(service, head)?, service.trust_forwarded),
+            headers: passing.rebuild(host(service, head)?),
             content_length: framing.content_length,
             expects_continue: framing.expects_continue,
             grounds,
+            limits: rule.map(|rule| rule.limits).unwrap_or_default(),
+            upgrade: rule.and_then(|rule| rule.conditions.upgrade).filter(|_| head.upgrade),
         };
         Ok(Admitted { parts })
     }
@@ -117,42 +191,23 @@ impl Whitelist {
         let would_deny = matches!(admitted, Ok(Grounds::Audit(_)));
         let verdict = match admitted {
             Ok(Grounds::Rule(rule)) => Verdict::Allowed { rule, text: rules[rule].to_string() },
-            Ok(Grounds::Audit(denied)) | Err(denied) if denied.step == Step::Rules => {
-                let mut scratch = String::new();
-                let target = Target::judge(&head.target, &head.method, &mut scratch).ok();
-                let nearest = target.and_then(|target| explain::nearest(rules, &head.method, &target, head.upgrade));
-                Verdict::Refused { denied, nearest }
+            Ok(Grounds::Audit(denied)) | Err(denied) => {
+                Verdict::Refused { nearest: self.nearest(head, &denied), denied }
             }
-            Ok(Grounds::Audit(denied)) | Err(denied) => Verdict::Refused { denied, nearest: None },
         };
         Explanation { service: head.service.clone(), verdict, would_deny }
     }
 
-    /// The one place that decides: as the rules say, and as the mode of the service says where they say no.
-    fn judge(&self, head: &RequestHead) -> Result<(&Service, Grounds, Framing), Denied> {
-        let service = self.services.get(&head.service).ok_or(Denied::new(Reason::UnknownService))?;
-        match service.judge(head) {
-            Ok((rule, framing)) => Ok((service, Grounds::Rule(rule), framing)),
-            Err(denied) => {
-                let framing = audit::judge(service.mode, head, denied)?;
-                Ok((service, Grounds::Audit(denied), framing))
-            }
-        }
-    }
-}
-
-impl Service {
-    /// What the rules say. A rule's position is its name in logs; it says nothing about precedence.
-    fn judge(&self, head: &RequestHead) -> Result<(usize, Framing), Denied> {
+    /// The rule that comes nearest, if it is for the rules to permit what was denied.
+    fn nearest(&self, head: &RequestHead, denied: &Denied) -> Option<NearMiss> {
+        let service = self.service(head).ok().filter(|_| matches!(denied.step, Step::Rules | Step::Ambiguous))?;
         let mut scratch = String::new();
-        let target = Target::judge(&head.target, &head.method, &mut scratch)?;
-        let framing = framing::judge(&head.headers)?;
-        let matching = self.rules.iter().position(|rule| rule.matches(&head.method, &target));
-        let rule = matching.ok_or(Denied::new(Reason::NoRule))?;
-        if head.upgrade {
-            return Err(Denied::new(Reason::Upgrade));
-        }
-        Ok((rule, framing))
+        let asked = service.ask(head, &mut scratch).ok()?;
+        explain::nearest(&service.rules, &asked)
+    }
+
+    fn service(&self, head: &RequestHead) -> Result<&Service, Denied> {
+        self.services.get(&head.service).ok_or(Denied::new(Reason::UnknownService))
     }
 }
 

@@ -3,8 +3,9 @@
 use super::{
     denied::Reason,
     glob::Glob,
+    limits::{INNER_PIECE_BYTES, INNER_PIECES, RULE_SEGMENTS},
     pattern::{End, PathPattern, Pattern, Segment},
-    rule::RuleError,
+    rule::{Part, RuleError},
     segment,
 };
 
@@ -30,7 +31,14 @@ pub(super) fn pattern(path: &str, at: usize) -> Result<Pattern, RuleError> {
             _ if is_rest(text) => {
                 return error(at, format!("`{text}` can only be the last segment: it takes everything that follows"));
             }
+            _ if segments.len() == RULE_SEGMENTS => {
+                return error(at, format!("a rule has at most {RULE_SEGMENTS} segments; `**` takes any number more"));
+            }
             _ => segments.push(parse_segment(text, at)?),
+        }
+        let inner: usize = segments.iter().map(Segment::inner_pieces).sum();
+        if inner > INNER_PIECES {
+            return error(at, format!("more than {INNER_PIECES} pieces of this path stand between two wildcards"));
         }
         at += text.len() + 1;
     }
@@ -38,7 +46,7 @@ pub(super) fn pattern(path: &str, at: usize) -> Result<Pattern, RuleError> {
 }
 
 fn error<T>(at: usize, message: impl Into<String>) -> Result<T, RuleError> {
-    Err(RuleError { message: message.into(), offset: at })
+    Err(RuleError { message: message.into(), part: Part::Path, offset: at })
 }
 
 fn not_a_path(path: &str, at: usize) -> RuleError {
@@ -47,14 +55,14 @@ fn not_a_path(path: &str, at: usize) -> RuleError {
     } else {
         "a path begins with '/'"
     };
-    RuleError { message: message.to_owned(), offset: at }
+    RuleError { message: message.to_owned(), part: Part::Path, offset: at }
 }
 
 /// What has no place in a path pattern at all. Inside braces the name is judged with its segment.
 fn refuse_bytes(path: &str, at: usize) -> Result<(), RuleError> {
     for (offset, character) in path.char_indices() {
         let message = match character {
-            '?' => "the short form is about the path alone; use the long form with `query` for conditions".to_owned(),
+            '?' => "this is about the path alone; use the long form with `query` for conditions".to_owned(),
             '#' => "a fragment is never sent to a server".to_owned(),
             ';' => "requests with ';' are refused unless a rule in the long form says `matrix: true`".to_owned(),
             '\\' => "a backslash never passes".to_owned(),
@@ -98,6 +106,10 @@ fn parse_segment(text: &str, at: usize) -> Result<Segment, RuleError> {
         [whole] if segment::is_dots(whole) => error(at, never_matches(Reason::DotSegment)),
         [whole] => Ok(Segment::Literal(whole.as_str().into())),
         [first, last] if first.is_empty() && last.is_empty() => Ok(Segment::Any),
+        [_, middle @ .., _] if middle.iter().any(|piece| piece.len() > INNER_PIECE_BYTES) => {
+            let message = format!("between two wildcards of a segment stand at most {INNER_PIECE_BYTES} bytes");
+            error(at, message)
+        }
         [first, middle @ .., last] => Ok(Segment::Glob(Glob::new(first, middle, last))),
         [] => error(at, "a segment is empty"),
     }

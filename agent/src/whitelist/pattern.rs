@@ -7,7 +7,7 @@ use super::{
 };
 
 /// Which targets a rule is about.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Pattern {
     /// `*`, for a rule `OPTIONS *`.
     Asterisk,
@@ -16,25 +16,26 @@ pub(super) enum Pattern {
 }
 
 /// A path pattern: segments, and what may stand behind them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct PathPattern {
     pub(super) segments: Box<[Segment]>,
     pub(super) end: End,
 }
 
 /// What one segment must be.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Segment {
     /// These bytes, decoded once.
     Literal(Box<str>),
-    /// `*` or `{name}`: any one. (Requests with empty segments are refused before.)
+    /// `*` or `{name}`: any one. (Requests with empty segments are refused before.) The only one in which a `%2F` can
+    /// be permitted.
     Any,
     /// `pre*post`.
     Glob(Glob),
 }
 
 /// What stands behind the last segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum End {
     /// Nothing.
     Exact,
@@ -62,17 +63,25 @@ impl PathPattern {
             End::Slash => path.segments.len() == self.segments.len() && path.trailing_slash,
             End::Rest => path.segments.len() > self.segments.len(),
         };
-        count_fits && self.segments.iter().zip(&path.segments).all(|(segment, text)| segment.matches(text))
+        // From the end, because the rules of one API begin alike. A `%2F` behind the segments stands in no `*`.
+        count_fits
+            && path.last_slashed.is_none_or(|last| last < self.segments.len())
+            && self.segments.iter().zip(&path.segments).rev().all(|(segment, text)| segment.matches(text))
     }
 }
 
 impl Segment {
     pub(super) fn matches(&self, text: &Text<'_>) -> bool {
         match self {
-            Self::Literal(literal) => **literal == *text.as_str(),
+            Self::Literal(literal) => **literal == *text.as_str() && !text.is_slashed(),
             Self::Any => true,
-            Self::Glob(glob) => glob.matches(text),
+            Self::Glob(glob) => glob.matches(text) && !text.is_slashed(),
         }
+    }
+
+    /// How many literal pieces have to be searched for.
+    pub(super) fn inner_pieces(&self) -> usize {
+        if let Self::Glob(glob) = self { glob.inner_pieces() } else { 0 }
     }
 
     /// The segment for people, decoded.

@@ -1,5 +1,7 @@
 //! Step 8: a query that tells the upstream to act as another method.
 
+use http::Method;
+
 use super::segment;
 
 /// Keys that frameworks take for the method: `_method` (Rails, Symfony, Laravel, Express, Spring) and the name of the
@@ -15,6 +17,16 @@ pub(super) fn overrides_method(query: &[u8]) -> bool {
         segment::decode(pair.split(|&byte| byte == b'=').next().unwrap_or_default(), &mut name);
         names_method(&mut name)
     })
+}
+
+/// Whether a method is one that upstreams let nothing override.
+pub(super) fn is_exempt(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
+}
+
+/// Whether a key, decoded, names the method.
+pub(super) fn is_override(name: &str) -> bool {
+    names_method(&mut name.as_bytes().to_vec())
 }
 
 /// Reads a decoded key as leniently as PHP does, the most lenient reader known: cut at NUL and at `[`, leading

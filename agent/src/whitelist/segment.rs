@@ -48,7 +48,7 @@ pub(super) fn judge_characters(decoded: &str) -> Result<(), Reason> {
     if decoded.contains('\\') {
         return Err(Reason::Backslash);
     }
-    if decoded.contains('%') && decoded.as_bytes().windows(3).any(|three| triplet(three).is_some()) {
+    if decoded.contains('%') && (0..decoded.len()).any(|at| is_encoded(&decoded.as_bytes()[at..])) {
         return Err(Reason::DoubleEncoded);
     }
     if !decoded.is_ascii() && decoded.contains(LOOK_ALIKES) {
@@ -57,13 +57,32 @@ pub(super) fn judge_characters(decoded: &str) -> Result<(), Reason> {
     Ok(())
 }
 
+/// Whether a second decoding would find something here: `%HH`, or IIS's `%uHHHH`.
+fn is_encoded(bytes: &[u8]) -> bool {
+    let unicode = |rest: &[u8]| rest.len() >= 4 && rest[..4].iter().all(u8::is_ascii_hexdigit);
+    match bytes {
+        [b'%', b'u' | b'U', rest @ ..] => unicode(rest),
+        _ => triplet(bytes).is_some(),
+    }
+}
+
+/// Whether every piece between encoded slashes is a name by itself: neither empty nor dots, also if some upstream
+/// strips parameters.
+pub(super) fn has_good_pieces(decoded: &str) -> bool {
+    decoded.split('/').all(|piece| !name(piece).is_empty() && !is_dots(piece))
+}
+
+/// What stands before the `;params`. (An encoded `;` is always refused, so every one that is left is raw.)
+pub(super) fn name(decoded: &str) -> &str {
+    decoded.split_once(';').map_or(decoded, |(name, _)| name)
+}
+
 /// Step 5: whether some upstream may take the segment for `.` or `..`: one that strips parameters, or white space.
 pub(super) fn is_dots(decoded: &str) -> bool {
     if decoded.as_bytes().first().is_none_or(u8::is_ascii_alphanumeric) {
         return false; // the ordinary case, without a search
     }
-    let (name, _) = decoded.split_once(';').unwrap_or((decoded, ""));
-    matches!(name.trim(), "." | "..")
+    matches!(name(decoded).trim(), "." | "..")
 }
 
 #[cfg(test)]
@@ -93,6 +112,26 @@ mod tests {
         check("%252F", "%2F", false, false);
         check("%", "%", false, false);
         check("%C3%A9", "\u{e9}", false, false);
+    }
+
+    #[test]
+    fn encoded_twice() {
+        for text in ["%2e", "a%41", "%u002e", "%U002Ex", "%%20"] {
+            assert_eq!(judge_characters(text), Err(Reason::DoubleEncoded), "{text}");
+        }
+        for text in ["%", "100%", "%2", "%zz", "%u", "%u002", "%u00zz", "u002e", "%v002e"] {
+            assert_eq!(judge_characters(text), Ok(()), "{text}");
+        }
+    }
+
+    #[test]
+    fn pieces_between_encoded_slashes() {
+        for text in ["a/b", "a/b/c", "a;x/b", "a/...", " /a", "a/b;"] {
+            assert!(has_good_pieces(text), "{text:?}");
+        }
+        for text in ["/", "a/", "/a", "a//b", "a/..", "./a", "a/.. ", "a/..;x", "a/;x", ";/a"] {
+            assert!(!has_good_pieces(text), "{text:?}");
+        }
     }
 
     #[test]

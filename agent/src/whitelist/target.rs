@@ -1,4 +1,4 @@
-//! The request target: refused or taken apart, never repaired ("Refuse, never repair", steps 1 to 9).
+//! The request target: refused or taken apart, never repaired ("Refuse, never repair").
 
 use http::Method;
 
@@ -9,7 +9,7 @@ use super::{
     text::Text,
 };
 
-/// A target that passed every step that needs no rule.
+/// A target that passed steps 1 to 6.
 #[derive(Debug)]
 pub(super) enum Target<'a> {
     /// `*`, which only `OPTIONS` may ask for (RFC 9112 §3.2.4).
@@ -21,14 +21,18 @@ pub(super) enum Target<'a> {
 /// A judged path.
 #[derive(Debug)]
 pub(super) struct Path<'a> {
-    /// The non-empty segments, decoded once. (Such a one may some day hold a `/`: `encoded_slash: data`.)
+    /// The non-empty segments, decoded once and without their `;params`. One that held a `%2F` holds a `/`.
     pub(super) segments: Vec<Text<'a>>,
     /// Whether the path ends with `/`. That of the root does.
     pub(super) trailing_slash: bool,
-    /// Where the first raw `;` stands in the target.
-    parameters: Option<usize>,
-    /// Where the first segment with a `%2F` begins in the target.
-    encoded_slash: Option<usize>,
+    /// What stands behind the first `?`, still encoded.
+    pub(super) query: Option<&'a [u8]>,
+    /// Where the first raw `;` stands in the target. Only a rule that says `matrix` matches such a path.
+    pub(super) parameters: Option<usize>,
+    /// Where the first segment with a `%2F` begins in the target. Only a rule that says `encoded_slash` matches it.
+    pub(super) encoded_slash: Option<usize>,
+    /// The number of the last segment with a `%2F`.
+    pub(super) last_slashed: Option<usize>,
 }
 
 impl<'a> Target<'a> {
@@ -45,16 +49,32 @@ impl<'a> Target<'a> {
             None => (raw, None),
         };
         judge_bytes(path, query.unwrap_or_default())?;
-        let path = Path::judge(path, scratch)?;
-        path.refuse_ambiguous()?;
-        if !matches!(*method, Method::GET | Method::HEAD) && query.is_some_and(query::overrides_method) {
+        Path::judge(path, query, scratch).map(Self::Path)
+    }
+
+    /// Step 7, if no rule permits what the target holds.
+    pub(super) fn refuse_ambiguous(&self) -> Result<(), Denied> {
+        let Self::Path(path) = self else { return Ok(()) };
+        match (path.parameters, path.encoded_slash) {
+            (Some(at), _) => Err(Denied::at(Reason::Parameters, at)),
+            (None, Some(at)) => Err(Denied::at(Reason::EncodedSlash, at)),
+            (None, None) => Ok(()),
+        }
+    }
+
+    /// Step 8.
+    pub(super) fn refuse_override(&self, method: &Method) -> Result<(), Denied> {
+        let Self::Path(Path { query: Some(query), .. }) = self else { return Ok(()) };
+        if !query::is_exempt(method) && query::overrides_method(query) {
             return Err(Denied::new(Reason::MethodOverride));
         }
-        if raw.len() > TARGET_BYTES {
-            return Err(Denied::new(Reason::TargetTooLong));
-        }
-        Ok(Self::Path(path))
+        Ok(())
     }
+}
+
+/// Step 9, for the target.
+pub(super) fn refuse_long(raw: &[u8]) -> Result<(), Denied> {
+    if raw.len() > TARGET_BYTES { Err(Denied::new(Reason::TargetTooLong)) } else { Ok(()) }
 }
 
 /// Steps 2 and 3. What they leave is ASCII.
@@ -96,18 +116,18 @@ const fn table(punctuation: &[u8]) -> [bool; 256] {
 }
 
 impl<'a> Path<'a> {
-    /// Steps 4 to 6, each over the whole path, so that the lowest one refuses.
-    fn judge(raw: &'a [u8], scratch: &'a mut String) -> Result<Self, Denied> {
+    /// Steps 4 to 6, each over the whole path, so that the lowest one refuses; and what of step 7 no rule can permit.
+    fn judge(raw: &'a [u8], query: Option<&'a [u8]>, scratch: &'a mut String) -> Result<Self, Denied> {
         let raw = std::str::from_utf8(raw).map_err(|_| Denied::new(Reason::PathByte))?;
         let body = &raw[1..];
         let mut encoded_slash = None;
         let mut segments = Vec::with_capacity(raw.bytes().filter(|&byte| byte == b'/').count());
         if raw.contains('%') {
-            let lengths = decode_segments(body, scratch, &mut encoded_slash)?;
+            let decoded = decode_segments(body, scratch, &mut encoded_slash)?;
             let mut rest: &'a str = scratch;
-            for length in lengths {
+            for (length, slashed) in decoded {
                 let (segment, behind) = rest.split_at(length);
-                segments.push(Text::new(segment));
+                segments.push(Text::new(segment).with_slash(slashed));
                 rest = behind;
             }
         } else {
@@ -121,21 +141,35 @@ impl<'a> Path<'a> {
         if let Some(index) = segments.iter().position(|segment| segment.as_str().is_empty()) {
             return Err(Denied::at(Reason::EmptySegment, offset_of(body, index)));
         }
-        Ok(Self { segments, trailing_slash, parameters: raw.find(';'), encoded_slash })
+        let last_slashed = encoded_slash.and_then(|_| segments.iter().rposition(Text::is_slashed));
+        let path = Self { segments, trailing_slash, query, parameters: raw.find(';'), encoded_slash, last_slashed };
+        if path.parameters.or(encoded_slash).is_none() { Ok(path) } else { path.named(body) }
     }
 
-    /// Step 7. A condition of a rule will be able to permit either; the short form permits none.
-    fn refuse_ambiguous(&self) -> Result<(), Denied> {
-        match (self.parameters, self.encoded_slash) {
-            (Some(at), _) => Err(Denied::at(Reason::Parameters, at)),
-            (None, Some(at)) => Err(Denied::at(Reason::EncodedSlash, at)),
-            (None, None) => Ok(()),
+    /// What a rule may permit by `matrix` or `encoded_slash` is matched by the names alone. A name that is not there
+    /// is permitted by none.
+    fn named(mut self, body: &str) -> Result<Self, Denied> {
+        for (index, segment) in self.segments.iter_mut().enumerate() {
+            let text = segment.as_str();
+            if segment.is_slashed() && !segment::has_good_pieces(text) {
+                return Err(Denied::at(Reason::EncodedSlashes, offset_of(body, index)));
+            }
+            if segment::name(text).is_empty() {
+                return Err(Denied::at(Reason::NamelessParameters, offset_of(body, index)));
+            }
+            *segment = Text::new(segment::name(text)).with_slash(segment.is_slashed());
         }
+        Ok(self)
     }
 }
 
-/// Step 4: decodes all segments in a row, and gives the length of each. Notes where the first with a `%2F` begins.
-fn decode_segments(body: &str, decoded: &mut String, slash_at: &mut Option<usize>) -> Result<Vec<usize>, Denied> {
+/// Step 4: decodes all segments in a row, and gives the length of each and whether it held a `%2F`. Notes where the
+/// first of those begins.
+fn decode_segments(
+    body: &str,
+    decoded: &mut String,
+    slash_at: &mut Option<usize>,
+) -> Result<Vec<(usize, bool)>, Denied> {
     let mut lengths = Vec::new();
     let mut bytes = Vec::new();
     let mut at = 1;
@@ -147,7 +181,7 @@ fn decode_segments(body: &str, decoded: &mut String, slash_at: &mut Option<usize
             *slash_at = Some(at);
         }
         decoded.push_str(text);
-        lengths.push(text.len());
+        lengths.push((text.len(), encoded.slash));
         at += raw.len() + 1;
     }
     Ok(lengths)

@@ -5,7 +5,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue, header::TRAILER};
 use proto::trailers::may_trail;
 
-use super::headers::{Fate, fate};
+use super::fate::{Fate, fate};
 
 /// Builds the trailers to send.
 #[must_use]

@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 
 use agent::{
     config::{self, Service},
-    whitelist::Mode,
+    whitelist::{Mode, Rule},
 };
+use http::Method;
 use serde_json::{Value, json};
 use settings::report::did_you_mean;
 
@@ -36,27 +37,10 @@ fn one<'a>(services: &'a [Service], name: &str) -> Result<&'a Service, Exit> {
     })
 }
 
-/// What a rule says, one text for each column. The one place that takes a rule apart.
-#[derive(Debug, PartialEq, Eq)]
-struct Row {
-    methods: String,
-    path: String,
-    /// Conditions, permissions and limits.
-    conditions: String,
-}
-
-impl Row {
-    /// Takes apart what the rule's `Display` gives: methods, path, and the rest in brackets.
-    fn of(rule: &str) -> Self {
-        let (methods, rest) = rule.trim().split_once(char::is_whitespace).unwrap_or((rule, ""));
-        let (path, rest) = rest.trim_start().split_once(char::is_whitespace).unwrap_or((rest.trim_start(), ""));
-        let conditions = rest.trim_start().strip_prefix('(').and_then(|rest| rest.strip_suffix(')')).unwrap_or(rest);
-        Self { methods: methods.to_owned(), path: path.to_owned(), conditions: conditions.to_owned() }
-    }
-
-    fn cells(self, index: usize) -> [String; 4] {
-        [index.to_string(), self.methods, self.path, self.conditions]
-    }
+/// What a rule says, one text for each column.
+fn cells(index: usize, rule: &Rule) -> [String; 4] {
+    let methods: Vec<&str> = rule.methods().iter().map(Method::as_str).collect();
+    [index.to_string(), methods.join(","), rule.path().to_owned(), rule.conditions().join("; ")]
 }
 
 const HEADINGS: [&str; 4] = ["rule", "methods", "path", "conditions"];
@@ -72,7 +56,7 @@ fn table(service: &Service) -> String {
         return text;
     }
     let headings = HEADINGS.map(str::to_owned);
-    let rows = allow.iter().enumerate().map(|(index, rule)| Row::of(&rule.to_string()).cells(index));
+    let rows = allow.iter().enumerate().map(|(index, rule)| cells(index, rule));
     let rows: Vec<_> = [headings].into_iter().chain(rows).collect();
     // A column with nothing below its heading is left out.
     let columns: Vec<_> =
@@ -88,10 +72,11 @@ fn table(service: &Service) -> String {
 
 fn as_json(service: &Service) -> Value {
     let rules = service.allow.iter().enumerate().map(|(index, rule)| {
-        let text = rule.to_string();
-        let Row { methods, path, conditions } = Row::of(&text);
-        let methods: Vec<&str> = methods.split(',').collect();
-        json!({ "index": index, "text": text, "methods": methods, "path": path, "conditions": conditions })
+        let methods: Vec<&str> = rule.methods().iter().map(Method::as_str).collect();
+        json!({
+            "index": index, "text": rule.to_string(), "methods": methods, "path": rule.path(),
+            "conditions": rule.conditions(),
+        })
     });
     json!({
         "service": service.name.as_str(),
@@ -99,21 +84,4 @@ fn as_json(service: &Service) -> Value {
         "mode": service.mode.as_str(),
         "rules": rules.collect::<Vec<_>>(),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_rule_is_taken_apart() {
-        let check = |rule: &str, methods: &str, path: &str, conditions: &str| {
-            let [methods, path, conditions] = [methods, path, conditions].map(str::to_owned);
-            assert_eq!(Row::of(rule), Row { methods, path, conditions }, "{rule:?}");
-        };
-        check("GET,HEAD /orders/{id}", "GET,HEAD", "/orders/{id}", "");
-        check(" GET \t /a ", "GET", "/a", "");
-        check("PUT /files/* (encoded_slash; max_body 10MiB)", "PUT", "/files/*", "encoded_slash; max_body 10MiB");
-        check("GET /f(x) (header a: (b))", "GET", "/f(x)", "header a: (b)");
-    }
 }

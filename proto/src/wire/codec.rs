@@ -134,8 +134,12 @@ fn request(fields: Fields<'_>) -> Result<Frame, Malformed> {
 fn response(fields: Fields<'_>) -> Result<Frame, Malformed> {
     let id = id(&fields)?;
     if let Some(Object(ErrorFields { code, message, retry_safe })) = fields.error.flatten() {
-        let failure =
-            Failure { code: FailureCode::from_wire(&code.0), message: message_text(message)?.into(), retry_safe };
+        let failure = Failure {
+            code: FailureCode::from_wire(&code.0),
+            message: message_text(message)?.into(),
+            retry_safe,
+            retry_after: fields.retry_after_ms.flatten().map(Duration::from_millis),
+        };
         return Ok(Frame::Failure { id, failure });
     }
     let status = status(fields.status)?;

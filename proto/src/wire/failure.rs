@@ -1,7 +1,7 @@
 //! Failures that the bridge itself answers with: one code each, the same on the wire, in logs and in
 //! `Reachback-Error`.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 /// Which failure: the codes of `docs/errors.md`. What status each becomes is decided in one place, by the gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -23,6 +23,8 @@ pub enum FailureCode {
     HeadTooLarge,
     /// The request body is over the cap.
     BodyTooLarge,
+    /// The rule that allows the request has allowed as many as it may for now.
+    RateLimited,
     /// The upstream refused the connection.
     UpstreamRefused,
     /// The upstream did not accept the connection in time.
@@ -38,7 +40,7 @@ pub enum FailureCode {
 }
 
 impl FailureCode {
-    const ALL: [(Self, &str); 14] = [
+    const ALL: [(Self, &str); 15] = [
         (Self::UnknownService, "unknown_service"),
         (Self::NoAgent, "no_agent"),
         (Self::Overloaded, "overloaded"),
@@ -47,6 +49,7 @@ impl FailureCode {
         (Self::UriTooLong, "uri_too_long"),
         (Self::HeadTooLarge, "head_too_large"),
         (Self::BodyTooLarge, "body_too_large"),
+        (Self::RateLimited, "rate_limited"),
         (Self::UpstreamRefused, "upstream_refused"),
         (Self::UpstreamConnectTimeout, "upstream_connect_timeout"),
         (Self::UpstreamTimeout, "upstream_timeout"),
@@ -83,17 +86,19 @@ pub struct Failure {
     pub message: Cow<'static, str>,
     /// Whether sending the request again can do no harm, whatever its method.
     pub retry_safe: bool,
+    /// How long to wait before that, if the sender knows.
+    pub retry_after: Option<Duration>,
 }
 
 impl Failure {
     /// A failure after which a retry may do harm or is useless.
     pub fn new(code: FailureCode, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into(), retry_safe: false }
+        Self { code, message: message.into(), retry_safe: false, retry_after: None }
     }
 
     /// A failure that happened before anything reached an upstream.
     pub fn retry_safe(code: FailureCode, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into(), retry_safe: true }
+        Self { code, message: message.into(), retry_safe: true, retry_after: None }
     }
 }
 

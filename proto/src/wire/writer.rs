@@ -132,7 +132,11 @@ impl Json {
             .raw(failure.code.as_str())
             .raw(r#"","message":""#)
             .prose(&failure.message)
-            .raw(if failure.retry_safe { r#"","retry_safe":true}"# } else { r#"","retry_safe":false}"# })
+            .raw(if failure.retry_safe { r#"","retry_safe":true}"# } else { r#"","retry_safe":false}"# });
+        if let Some(after) = failure.retry_after {
+            self.raw(r#","retry_after_ms":"#).millis(after);
+        }
+        self
     }
 
     /// Headers as a list of pairs.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
 mod admission;
+mod audit;
 mod bodies;
 mod calls;
 mod failures;
@@ -12,6 +13,9 @@ mod hostile_agent;
 mod hostile_gateway;
 mod lies;
 mod lifecycle;
+mod reload;
+mod reload_load;
 mod reviewed;
+mod rule_limits;
 mod streams;
 mod whitelist;

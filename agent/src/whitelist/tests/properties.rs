@@ -181,7 +181,9 @@ fn agrees_with_the_table_read_naively() {
         let list = whitelist(&[&text]);
         for _ in 0..100 {
             let head = request(&mut random);
-            if Target::judge(&head.target, &head.method, &mut String::new()).is_err() {
+            let mut scratch = String::new();
+            let judged = Target::judge(&head.target, &head.method, &mut scratch);
+            if judged.and_then(|target| target.refuse_ambiguous().and(target.refuse_override(&head.method))).is_err() {
                 continue;
             }
             let target = std::str::from_utf8(&head.target).unwrap();

@@ -27,6 +27,7 @@ const SAMPLES: &[&str] = &[
     r#"{"type":"response","id":7,"status":200,"headers":[["set-cookie","a=1"],["set-cookie","b=2"]]}"#,
     r#"{"type":"response","id":8,"status":999,"headers":[],"end":true}"#,
     r#"{"type":"response","id":8,"error":{"code":"denied","message":"no rule allows it","retry_safe":true}}"#,
+    r#"{"type":"response","id":8,"error":{"code":"rate_limited","message":"too many","retry_safe":true},"retry_after_ms":1500}"#,
     r#"{"type":"interim","id":7,"status":100,"headers":[]}"#,
     r#"{"type":"trailers","id":7,"headers":[["x-checksum","7"]]}"#,
     r#"{"type":"window","id":7,"bytes":32768}"#,

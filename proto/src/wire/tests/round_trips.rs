@@ -1,5 +1,7 @@
 //! What goes in comes out, byte for byte.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
@@ -159,8 +161,8 @@ fn every_code_is_read_and_those_of_the_future_are_internal() {
     }
     assert_eq!(decode_text(r#"{"type":"reset","id":1,"code":"tired"}"#), Ok(reset(ResetCode::Internal)));
     for code in FailureCode::all() {
-        for retry_safe in [false, true] {
-            let failure = Failure { code, message: "\u{2028}\"quoted\" – wörtlich".into(), retry_safe };
+        for (retry_safe, retry_after) in [(false, None), (true, None), (true, Some(Duration::from_millis(1500)))] {
+            let failure = Failure { code, message: "\u{2028}\"quoted\" – wörtlich".into(), retry_safe, retry_after };
             check(&Frame::Failure { id: StreamId(1), failure });
         }
     }

@@ -1,0 +1,156 @@
+//! The limits of a rule, held on the wire: how long a body, how long an exchange, how many requests.
+
+use proto::wire::Frame;
+use reachback_tests::{
+    bridge::{self, Setup, Sidecar},
+    client::{Answer, Raw, call},
+    peer::Peer,
+    upstream::Upstream,
+};
+use serde_json::json;
+use tokio::net::TcpListener;
+
+/// A gateway, an agent with these rules, an upstream.
+struct Limited {
+    upstream: Upstream,
+    gateway: Sidecar,
+    _agent: Sidecar,
+}
+
+impl Limited {
+    async fn with(rules: &str, service: &str) -> Self {
+        let upstream = Upstream::start().await;
+        let gateway = Sidecar::gateway(&bridge::gateway_yaml(""));
+        let setup = Setup { service, ..Setup::default() };
+        let yaml = bridge::agent_yaml(gateway.address("tunnel"), upstream.address(), setup);
+        let agent = Sidecar::agent(&yaml.replace(bridge::ALLOW, rules), "".as_ref());
+        gateway.until_links(1).await;
+        Self { upstream, gateway, _agent: agent }
+    }
+
+    async fn client(&self) -> Raw {
+        Raw::connect(self.gateway.address("facade")).await
+    }
+
+    async fn call(&self, method: &str, target: &str) -> Answer {
+        call(self.gateway.address("facade"), method, target, "").await
+    }
+}
+
+/// What an answer says of itself.
+fn said(answer: &Answer) -> (u16, Option<&str>) {
+    (answer.status(), answer.failure())
+}
+
+const TOO_LARGE: (u16, Option<&str>) = (413, Some("body_too_large"));
+
+#[tokio::test]
+async fn a_body_of_a_declared_length() {
+    let limited = Limited::with("[ { path: /sink, methods: [POST], max_body: 10B } ]", "").await;
+    let post = async |length: usize, more: &str| {
+        let mut client = limited.client().await;
+        let body = if more.is_empty() { "x".repeat(length) } else { String::new() };
+        client.send(format!("POST /sink HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n{more}\r\n{body}")).await;
+        client.answer("POST").await
+    };
+    assert_eq!(said(&post(11, "").await), TOO_LARGE);
+    assert_eq!(said(&post(11, "Expect: 100-continue\r\n").await), TOO_LARGE, "nobody invites it");
+    assert_eq!(said(&post(1 << 40, "Expect: 100-continue\r\n").await), TOO_LARGE);
+    assert_eq!(limited.upstream.counts().connections, 0);
+    assert_eq!(said(&post(10, "").await), (200, None));
+    assert_eq!(limited.upstream.counts().received, 10);
+}
+
+#[tokio::test]
+async fn a_body_of_unknown_length() {
+    let limited = Limited::with("[ { path: /sink, methods: [POST], max_body: 10B } ]", "").await;
+    let head = "POST /sink HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let mut client = limited.client().await;
+    client.send(format!("{head}6\r\nabcdef\r\n4\r\nghij\r\n0\r\n\r\n")).await;
+    assert_eq!(said(&client.answer("POST").await), (200, None));
+    for pieces in [&["b\r\nabcdefghijk\r\n"][..], &["6\r\nabcdef\r\n", "5\r\nghijk\r\n"]] {
+        let before = limited.upstream.counts();
+        let mut client = limited.client().await;
+        client.send(head).await;
+        for piece in pieces {
+            client.send(piece).await;
+        }
+        // The body goes on; whoever waited for its end would wait for ever.
+        assert_eq!(said(&client.answer("POST").await), TOO_LARGE, "{pieces:?}");
+        limited.upstream.until("the upstream's connection to end", |counts| counts.open == 0).await;
+        let after = limited.upstream.counts();
+        assert_eq!(after.whole, before.whole, "what was cut never looks complete");
+        assert!(after.received <= before.received + 10, "nothing past the limit is sent");
+    }
+}
+
+#[tokio::test]
+async fn the_time_of_an_exchange() {
+    let rules = "[ { path: /silent, methods: [GET, POST], timeout: 100ms }, \
+                 { path: '/half/*', methods: [GET], timeout: 100ms }, \
+                 { path: '/bytes/*', methods: [GET], timeout: 1h } ]";
+    let limited = Limited::with(rules, "response_timeout: 1h").await;
+    assert_eq!(said(&limited.call("GET", "/silent").await), (504, Some("upstream_timeout")));
+    limited.upstream.until("the upstream's connection to end", |counts| counts.open == 0).await;
+
+    // The time runs on while a body is sent, and while an answer is read.
+    let mut client = limited.client().await;
+    client.send("POST /silent HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n").await;
+    assert_eq!(said(&client.answer("POST").await), (504, Some("upstream_timeout")));
+    let mut client = limited.client().await;
+    client.send("GET /half/1000 HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert!(client.try_answer("GET").await.is_none_or(|answer| !answer.whole), "a cut answer never looks complete");
+    limited.upstream.until("the upstream's connection to end", |counts| counts.open == 0).await;
+
+    let answer = limited.call("GET", "/bytes/100").await;
+    assert_eq!((said(&answer), answer.body.len()), ((200, None), 100));
+}
+
+/// A rule's time can be longer than the service's, too.
+#[tokio::test]
+async fn a_rule_that_takes_longer() {
+    let rules = "[ { path: /gate, methods: [GET], timeout: 1h }, GET /silent ]";
+    let limited = Limited::with(rules, "response_timeout: 50ms").await;
+    let mut client = limited.client().await;
+    client.send("GET /gate HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    limited.upstream.until("the request", |counts| counts.active == 1).await;
+    assert_eq!(said(&limited.call("GET", "/silent").await), (504, Some("upstream_timeout")), "this one has no more");
+    limited.upstream.open_gate(1);
+    assert_eq!(said(&client.answer("GET").await), (200, None));
+}
+
+#[tokio::test]
+async fn so_many_requests() {
+    let rules = "[ { path: /bytes/1, methods: [GET], rate: 2/h }, GET /bytes/2 ]";
+    let limited = Limited::with(rules, "").await;
+    for _ in 0..2 {
+        assert_eq!(said(&limited.call("GET", "/bytes/1").await), (200, None));
+    }
+    let answer = limited.call("GET", "/bytes/1").await;
+    assert_eq!(said(&answer), (429, Some("rate_limited")));
+    let wait: u32 = answer.head.one("retry-after").expect("it says when to come back").parse().unwrap();
+    assert!((1..=1800).contains(&wait), "{wait}");
+    assert_eq!(limited.upstream.counts().requests, 2);
+    assert_eq!(said(&limited.call("GET", "/bytes/2").await), (200, None), "the other rule has its own count");
+}
+
+/// What a rule permits and nobody can carry yet is refused as a whole.
+#[tokio::test]
+async fn a_permitted_upgrade_is_refused_for_now() {
+    let upstream = Upstream::start().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let yaml = bridge::agent_yaml(listener.local_addr().unwrap(), upstream.address(), Setup::default());
+    let rules = "[ { path: /ws, methods: [GET], upgrade: websocket } ]";
+    let _agent = Sidecar::agent(&yaml.replace(bridge::ALLOW, rules), "".as_ref());
+    let mut peer = Peer::gateway(&listener).await;
+    let request = json!({
+        "type": "request", "id": 1, "service": "orders", "method": "GET", "target": "/ws",
+        "headers": [], "end": true, "request_id": "r", "upgrade": true,
+    });
+    peer.text(request.to_string()).await;
+    let failure =
+        peer.frame(|frame| if let Frame::Failure { failure, .. } = frame { Some(failure) } else { None }).await;
+    assert_eq!(failure.code.as_str(), "denied");
+    assert!(failure.message.contains("cannot carry one yet"), "{}", failure.message);
+    assert_eq!(upstream.counts().connections, 0);
+}
