@@ -45,6 +45,8 @@ pub struct Raw {
 /// An answer as it came.
 #[derive(Clone, Debug)]
 pub struct Answer {
+    /// The heads of the informational answers before it.
+    pub interim: Vec<Head>,
     /// Its head, verbatim.
     pub head: Head,
     /// As much of its body as came.
@@ -136,19 +138,22 @@ impl Raw {
         within("a piece of an answer", self.reader.piece(left)).await
     }
 
-    /// The next answer, if there is one; informational ones are passed over.
+    /// The next answer, if there is one, and the informational ones before it.
     pub async fn try_answer(&mut self, method: &str) -> Option<Answer> {
+        let mut interim = Vec::new();
         let head = loop {
             let head = self.head().await?;
-            if status(&head) >= 200 {
+            let code = head.word(1);
+            if !(code.len() == 3 && code.starts_with('1')) {
                 break head;
             }
+            interim.push(head);
         };
-        let bodiless = method == "HEAD" || matches!(status(&head), 204 | 304);
+        let bodiless = method == "HEAD" || matches!(head.word(1), "204" | "304");
         let left = if bodiless { Left::Length(0) } else { head.framing(Left::UntilClose) };
         let (body, whole) = within("an answer's body", self.reader.body(left)).await;
         let trailers = std::mem::take(&mut self.reader.trailers);
-        Some(Answer { head, body, whole, trailers })
+        Some(Answer { interim, head, body, whole, trailers })
     }
 
     /// The next answer.

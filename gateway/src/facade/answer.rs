@@ -9,6 +9,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode, Version};
 use http_body::{Body as _, Frame, SizeHint};
+use hyper::ext::ReasonPhrase;
 use proto::{
     hop::{content_length, remove_hop_by_hop},
     link::{Body, BodyError},
@@ -49,6 +50,10 @@ pub(super) fn response(
         axum::body::Body::new(Download { body: body.with_length(length), slot, ends_with_connection })
     };
     let mut response = Response::new(body);
+    if status.canonical_reason().is_none() {
+        // Without it the HTTP library would invent one.
+        response.extensions_mut().insert(ReasonPhrase::from_static(b""));
+    }
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     Ok(response)

@@ -132,7 +132,10 @@ impl Facade {
         let answered = answered.await;
         match uploaded {
             Some(Uploaded::CutShort) if answered.is_err() => {
-                return Err(Failure::new(FailureCode::BadRequest, "the request's body was cut short"));
+                return Err(Failure::new(
+                    FailureCode::BadRequest,
+                    "the request's body was cut short, or its chunks are malformed",
+                ));
             }
             Some(_) => {}
             // The answer begins while the body still comes: neither waits for the other.
