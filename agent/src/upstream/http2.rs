@@ -2,11 +2,9 @@
 
 use std::{
     future::{Future as _, poll_fn},
-    pin::pin,
-    sync::{
-        Arc, Mutex, MutexGuard,
-        atomic::{AtomicUsize, Ordering},
-    },
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::Poll,
     time::Instant,
 };
 
@@ -36,12 +34,14 @@ pub(super) struct Shared {
 
 struct Connection {
     sender: SendRequest<Upload>,
-    /// How many streams the server takes at once, as far as it has said.
-    most: Arc<AtomicUsize>,
+    driven: Arc<Mutex<Driven>>,
     /// One for each request on the connection, and this one.
     places: Arc<()>,
     last_taken: Instant,
 }
+
+/// `None` once it has ended: only then those learn of it that wait on it.
+type Driven = Option<Pin<Box<http2::Connection<TokioIo<TcpStream>, Upload, TokioExecutor>>>>;
 
 /// A request's place on a connection, until its answer is complete.
 pub(super) struct Place {
@@ -85,23 +85,13 @@ impl Shared {
         // A body that nobody reads must not hold up the others.
         builder.initial_connection_window_size(window * UPSTREAM_STREAMS as u32);
         builder.max_send_buf_size(window as usize).max_header_list_size(UPSTREAM_HEAD);
-        builder.initial_max_send_streams(UPSTREAM_FIRST_STREAMS);
+        // Until this one says how many streams it takes, it takes as many as the others.
+        let most = self.lock().first().map_or(UPSTREAM_FIRST_STREAMS, Connection::most);
+        builder.initial_max_send_streams(most);
         let (sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
-        let most = Arc::new(AtomicUsize::new(UPSTREAM_FIRST_STREAMS));
-        let said = most.clone();
-        tokio::spawn(async move {
-            let mut connection = pin!(connection);
-            let ended = poll_fn(|cx| {
-                let ended = connection.as_mut().poll(cx);
-                said.store(connection.current_max_send_streams(), Ordering::Relaxed);
-                ended
-            });
-            // Whoever waits for an answer or a body gets the error from there.
-            if let Err(error) = ended.await {
-                tracing::debug!(%error, "a connection to an upstream ended early");
-            }
-        });
-        let mut connection = Connection { sender, most, places: Arc::default(), last_taken: Instant::now() };
+        let driven = Arc::new(Mutex::new(Some(Box::pin(connection))));
+        tokio::spawn(drive(driven.clone()));
+        let mut connection = Connection { sender, driven, places: Arc::default(), last_taken: Instant::now() };
         let place = connection.place();
         self.lock().push(connection);
         Ok(place)
@@ -126,13 +116,38 @@ impl Connection {
     }
 
     fn has_room(&self) -> bool {
-        self.in_use() < self.most.load(Ordering::Relaxed).min(UPSTREAM_STREAMS)
+        self.in_use() < self.most()
+    }
+
+    /// How many streams the server takes at once, as it has said last.
+    fn most(&self) -> usize {
+        lock(&self.driven).as_ref().map_or(0, |driven| driven.current_max_send_streams()).min(UPSTREAM_STREAMS)
     }
 
     fn place(&mut self) -> Place {
         self.last_taken = Instant::now();
         Place { sender: self.sender.clone(), _counted: self.places.clone() }
     }
+}
+
+async fn drive(driven: Arc<Mutex<Driven>>) {
+    let ended = poll_fn(|cx| {
+        let mut driven = lock(&driven);
+        let ended = driven.as_mut().map_or(Poll::Ready(Ok(())), |connection| connection.as_mut().poll(cx));
+        if ended.is_ready() {
+            *driven = None;
+        }
+        ended
+    });
+    // Whoever waits for an answer or a body gets the error from there.
+    if let Err(error) = ended.await {
+        tracing::debug!(%error, "a connection to an upstream ended early");
+    }
+}
+
+/// Polling and dropping a connection under the lock runs nobody's code that comes back to it.
+fn lock(driven: &Mutex<Driven>) -> MutexGuard<'_, Driven> {
+    driven.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Place {

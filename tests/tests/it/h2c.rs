@@ -2,11 +2,13 @@
 
 use std::net::SocketAddr;
 
+use bytes::Bytes;
 use h2::Reason;
 use http::{HeaderMap, HeaderValue, Version};
 use reachback_tests::{
     bridge::{self, Setup, Sidecar},
     client::{Raw, call},
+    http1::{Left, Piece},
     http2::{Client, Upstream, request},
 };
 use tokio::net::TcpListener;
@@ -112,10 +114,18 @@ async fn a_cut_answer_never_looks_whole() {
     let bridged = bridge(upstream.address(), "").await;
     for code in [0, 2, 8] {
         let mut client = Client::connect(bridged.facade).await;
-        let answer = client.call(request("GET", &format!("/half/{code}")), None).await;
-        assert!(answer.reset.is_some(), "{code}: {answer:?}");
-        let plain = Raw::connect(bridged.facade).await.call("GET", &format!("/half/{code}"), "").await;
-        assert!(!plain.whole, "{code}: {plain:?}");
+        let (response, mut body) = client.open(request("POST", &format!("/half/{code}")), false).await;
+        let mut half = response.await.unwrap().into_body();
+        assert_eq!(half.data().await.unwrap().unwrap(), "12345");
+        body.send_data(Bytes::new(), true).unwrap();
+        assert!(half.data().await.unwrap().is_err(), "{code}");
+
+        let mut plain = Raw::connect(bridged.facade).await;
+        plain.send(format!("POST /half/{code} HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n")).await;
+        let mut left = plain.head().await.unwrap().framing(Left::UntilClose);
+        assert_eq!(plain.piece(&mut left).await, Piece::Data("12345".into()));
+        plain.send("x").await;
+        assert_eq!(plain.piece(&mut left).await, Piece::Cut, "{code}");
     }
 }
 
