@@ -11,12 +11,9 @@ use std::{
 };
 
 use bytes::BytesMut;
-use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
-use crate::limits::FIRST_BYTES;
+use crate::{limits::FIRST_BYTES, socket::Socket};
 
 /// What a client that speaks HTTP/2 without being asked says first (RFC 9113 §3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -64,7 +61,7 @@ impl Drop for Busy {
 /// The connection itself.
 #[derive(Debug)]
 pub(crate) struct Client {
-    stream: TcpStream,
+    stream: Socket,
     activity: Arc<Activity>,
     /// What was read to learn the protocol, until it is read again.
     first: BytesMut,
@@ -78,7 +75,7 @@ pub(crate) enum Protocol {
 }
 
 impl Client {
-    pub(crate) fn new(stream: TcpStream, activity: Arc<Activity>) -> Self {
+    pub(crate) fn new(stream: Socket, activity: Arc<Activity>) -> Self {
         Self { stream, activity, first: BytesMut::new() }
     }
 
@@ -107,8 +104,7 @@ impl Client {
 impl Drop for Client {
     fn drop(&mut self) {
         if self.activity.cut.load(Ordering::Relaxed) {
-            // Without it the client sees an ordinary end; a failure leaves it at that.
-            let _ = self.stream.set_zero_linger();
+            self.stream.reset_when_closed();
         }
     }
 }

@@ -19,10 +19,14 @@ pub(super) enum Conversation {
 }
 
 /// A request that brought no answer.
-pub(super) struct SendError {
-    pub(super) error: hyper::Error,
-    /// The request, if no byte of it was sent.
-    pub(super) unsent: Option<Request<Upload>>,
+pub(super) enum SendError {
+    Failed {
+        error: hyper::Error,
+        /// The request, if no byte of it was sent.
+        unsent: Option<Box<Request<Upload>>>,
+    },
+    /// Informational answers came, and went on coming.
+    Flooded,
 }
 
 /// What waits for the answer's head.
@@ -73,15 +77,9 @@ impl Conversation {
 #[derive(Debug)]
 pub(super) struct Cut;
 
-/// An answer that comes from either kind of connection.
-pub(super) fn answer<F>(answer: F) -> Answer
-where
-    F: Future<Output = Result<Response<Incoming>, TrySendError<Request<Upload>>>> + Send + 'static,
-{
-    Box::pin(async move {
-        answer.await.map_err(|mut error| {
-            let unsent = error.take_message();
-            SendError { error: error.into_error(), unsent }
-        })
-    })
+impl From<TrySendError<Request<Upload>>> for SendError {
+    fn from(mut error: TrySendError<Request<Upload>>) -> Self {
+        let unsent = error.take_message().map(Box::new);
+        Self::Failed { error: error.into_error(), unsent }
+    }
 }

@@ -4,16 +4,21 @@
 use std::{
     future::{Future as _, poll_fn},
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     task::{Context, Poll},
 };
 
 use http::Request;
 use hyper::client::conn::http1::{self, Connection, SendRequest};
 use hyper_util::rt::TokioIo;
+use proto::session::limits::INTERIMS;
 use tokio::net::TcpStream;
 
 use super::{
-    conversation::{Answer, answer},
+    conversation::{Answer, SendError},
     upload::Upload,
 };
 use crate::limits::UPSTREAM_BUFFER;
@@ -23,7 +28,12 @@ pub(super) struct Own {
     sender: SendRequest<Upload>,
     /// `None` once it has ended. Boxed: it moves between the pool and its users.
     connection: Option<Pin<Box<Driven>>>,
+    interims: Interims,
 }
+
+/// How many informational answers the request under way has had: hyper reads on for as long as they come.
+#[derive(Clone, Default)]
+struct Interims(Arc<AtomicU32>);
 
 type Driven = Connection<TokioIo<TcpStream>, Upload>;
 
@@ -31,12 +41,21 @@ impl Own {
     pub(super) async fn new(stream: TcpStream) -> Result<Self, hyper::Error> {
         let (sender, connection) =
             http1::Builder::new().max_buf_size(UPSTREAM_BUFFER).handshake(TokioIo::new(stream)).await?;
-        Ok(Self { sender, connection: Some(Box::pin(connection)) })
+        Ok(Self { sender, connection: Some(Box::pin(connection)), interims: Interims::default() })
     }
 
     /// Hands a request over. Nothing is sent until the connection is driven.
-    pub(super) fn send(&mut self, request: Request<Upload>) -> Answer {
-        answer(self.sender.try_send_request(request))
+    pub(super) fn send(&mut self, mut request: Request<Upload>) -> Answer {
+        self.interims.watch(&mut request);
+        let interims = self.interims.clone();
+        let answer = self.sender.try_send_request(request);
+        Box::pin(async move {
+            let answered = answer.await;
+            if interims.are_too_many() {
+                return Err(SendError::Flooded);
+            }
+            Ok(answered?)
+        })
     }
 
     /// Moves bytes as far as they go.
@@ -48,6 +67,9 @@ impl Own {
             if let Err(error) = ended {
                 tracing::debug!(%error, "a connection to an upstream ended early");
             }
+            self.connection = None;
+        }
+        if self.interims.are_too_many() {
             self.connection = None;
         }
     }
@@ -67,5 +89,20 @@ impl Own {
 
     fn is_ready(&self) -> bool {
         self.connection.is_some() && self.sender.is_ready()
+    }
+}
+
+impl Interims {
+    /// Counts from here on.
+    fn watch(&self, request: &mut Request<Upload>) {
+        self.0.store(0, Ordering::Relaxed);
+        let count = self.0.clone();
+        hyper::ext::on_informational(request, move |_| {
+            count.fetch_add(1, Ordering::Relaxed);
+        });
+    }
+
+    fn are_too_many(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > INTERIMS.into()
     }
 }

@@ -16,10 +16,7 @@ use tokio::{
     sync::{Semaphore, SemaphorePermit},
 };
 
-use super::{
-    conversation::{Answer, answer},
-    upload::Upload,
-};
+use super::{conversation::Answer, upload::Upload};
 use crate::limits::{
     IDLE_UPSTREAM, UPSTREAM_CONNECTIONS, UPSTREAM_FIRST_STREAMS, UPSTREAM_HEAD, UPSTREAM_STREAM_WINDOW,
     UPSTREAM_STREAMS,
@@ -152,6 +149,7 @@ fn lock(driven: &Mutex<Driven>) -> MutexGuard<'_, Driven> {
 
 impl Place {
     pub(super) fn send(&mut self, request: Request<Upload>) -> Answer {
-        answer(self.sender.try_send_request(request))
+        let answer = self.sender.try_send_request(request);
+        Box::pin(async move { Ok(answer.await?) })
     }
 }

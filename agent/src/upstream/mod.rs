@@ -25,7 +25,7 @@ use http::{Request, Response, StatusCode, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use proto::{
-    hop::{is_plainly_framed, remove_hop_by_hop},
+    hop::{self, is_plainly_framed, remove_hop_by_hop},
     link::{Body, Responder},
     session::Stopped,
     wire::{Failure, FailureCode, RequestId, ResponseHead},
@@ -150,8 +150,12 @@ impl Upstream {
             match self.wait(&mut conversation, answer, activity, patience, responder).await? {
                 Ok(response) => return Ok((response, conversation)),
                 // The server closed the idle connection just now, and not a byte was sent: this is no retry.
-                Err(SendError { unsent: Some(unsent), .. }) if reused => request = unsent,
-                Err(SendError { error, .. }) => return Err(no_answer(&error, activity)),
+                Err(SendError::Failed { unsent: Some(unsent), .. }) if reused => request = *unsent,
+                Err(SendError::Failed { error, .. }) => return Err(no_answer(&error, activity)),
+                Err(SendError::Flooded) => {
+                    let message = "the upstream sends informational answers without end";
+                    return Err(NoAnswer::Failed(Failure::new(FailureCode::UpstreamProtocol, message)));
+                }
             }
         }
     }
@@ -276,6 +280,9 @@ fn answer_head(head: http::response::Parts) -> Result<ResponseHead, Failure> {
     }
     if !is_plainly_framed(&headers) {
         return wrong("the upstream's answer has a transfer coding other than chunked");
+    }
+    if hop::content_length(&headers).is_err() {
+        return wrong("the upstream's answer has a Content-Length that is not one number");
     }
     if headers.contains_key(header::TRANSFER_ENCODING) {
         // The chunks say where the body ends; a length beside them is void (RFC 9112 §6.3).

@@ -19,10 +19,16 @@ pub(super) struct Manner {
 /// client cut short abandons the stream.
 pub(super) async fn upload(mut body: Incoming, mut writer: BodyWriter, manner: Manner) -> Uploaded {
     if manner.held_back && writer.invited().await.is_err() {
-        return Uploaded::Unwanted;
+        return Uploaded::Unread(body);
     }
+    let mut unread = true;
     loop {
-        match next(&mut body, &writer, manner).await {
+        let next = next(&mut body, &writer, manner).await;
+        if unread && matches!(next, Next::Unwanted) {
+            return Uploaded::Unread(body);
+        }
+        unread = false;
+        match next {
             Next::Frame(frame) => match frame.into_data() {
                 Ok(chunk) => {
                     if writer.write(chunk).await.is_err() {
@@ -57,7 +63,7 @@ fn cut_short(writer: BodyWriter, why: &str) -> Uploaded {
 }
 
 /// How an upload ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Uploaded {
     /// All of it was sent.
     Whole,
@@ -65,6 +71,8 @@ pub(super) enum Uploaded {
     CutShort,
     /// The agent wanted no more of it.
     Unwanted,
+    /// The agent wanted none of it before any was read.
+    Unread(Incoming),
 }
 
 enum Next {
