@@ -150,7 +150,8 @@ async fn serve_connection<A, F>(
         }
         Ok(Protocol::Http2) => {
             let connection = http2_builder().serve_connection(client, service);
-            attend(connection, |connection| connection.graceful_shutdown(), &activity, idle, &stop).await
+            // Boxed: it is large, and would make every other connection's task as large.
+            Box::pin(attend(connection, |connection| connection.graceful_shutdown(), &activity, idle, &stop)).await
         }
         Err(error) => return debug!(%peer, %error, "a client's connection ended before a request"),
     };
