@@ -22,13 +22,17 @@ pub(super) fn build(
     body: Body,
     protocol: Protocol,
 ) -> Result<(Request<Upload>, Activity), Failure> {
-    let Parts { method, path_and_query, mut headers, content_length, limits, .. } = admitted;
+    let Parts { method, path_and_query, mut headers, content_length, announced, limits, .. } = admitted;
+    let has_body = !http_body::Body::is_end_stream(&body);
     if let Some(length) = content_length {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     }
+    if let Some(announced) = announced.filter(|_| has_body) {
+        headers.insert(header::TRAILER, announced);
+    }
     let uri = match protocol {
         Protocol::Http1 => {
-            frame_http1(&mut headers, !http_body::Body::is_end_stream(&body));
+            frame_http1(&mut headers, has_body);
             Uri::from(path_and_query)
         }
         Protocol::H2c => with_authority(&mut headers, path_and_query)?,

@@ -96,7 +96,7 @@ const HOP: [&str; 12] = [
     "proxy", // becomes HTTP_PROXY in CGI: "httpoxy"
     "reachback",
     "te",
-    "trailer", // announced anew
+    "trailer",
     "transfer-encoding",
     "upgrade",
 ];

@@ -5,13 +5,10 @@
 
 use http::{
     HeaderMap, HeaderName, HeaderValue,
-    header::{CONNECTION, HOST, TE, TRAILER},
+    header::{CONNECTION, HOST, TE},
 };
 
-use super::{
-    fate::{Fate, fate},
-    trailers,
-};
+use super::fate::{Fate, fate};
 
 /// Which of the received headers pass.
 #[derive(Debug)]
@@ -36,9 +33,6 @@ impl<'a> Passing<'a> {
         sent.insert(HOST, host.clone());
         if accepts_trailers(self.received) {
             sent.insert(TE, HeaderValue::from_static("trailers"));
-        }
-        if let Some(announced) = trailers::announced(self.received) {
-            sent.insert(TRAILER, announced);
         }
         sent
     }
@@ -116,6 +110,7 @@ mod tests {
             "Connection",
             "Keep-Alive",
             "TE",
+            "Trailer",
             "Transfer-Encoding",
             "Upgrade",
             "HTTP2-Settings",

@@ -175,6 +175,7 @@ impl Whitelist {
             path_and_query: unchanged(head)?,
             headers: passing.rebuild(host(service, head)?),
             content_length: framing.content_length,
+            announced: trailers::announced(&head.headers),
             expects_continue: framing.expects_continue,
             grounds,
             limits: rule.map(|rule| rule.limits).unwrap_or_default(),
