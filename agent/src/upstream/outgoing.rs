@@ -35,7 +35,7 @@ pub(super) fn build(
             frame_http1(&mut headers, has_body);
             Uri::from(path_and_query)
         }
-        Protocol::H2c => with_authority(&mut headers, path_and_query)?,
+        Protocol::H2c => with_authority(&mut headers, &path_and_query)?,
     };
     let request_id = HeaderValue::from_str(request_id.as_str()).expect("a request id is visible ASCII");
     headers.insert(X_REQUEST_ID, request_id);
@@ -58,14 +58,14 @@ fn frame_http1(headers: &mut HeaderMap, has_body: bool) {
 }
 
 /// `:scheme`, `:authority` in place of `Host`, and `:path` (RFC 9113 §8.3.1).
-fn with_authority(headers: &mut HeaderMap, judged: PathAndQuery) -> Result<Uri, Failure> {
+fn with_authority(headers: &mut HeaderMap, judged: &PathAndQuery) -> Result<Uri, Failure> {
     let host = headers.remove(header::HOST);
     let authority = host.and_then(|host| Authority::try_from(host.as_bytes()).ok());
     let authority = authority.ok_or_else(|| Failure::new(FailureCode::BadRequest, "the Host is no authority"))?;
     let mut parts = http::uri::Parts::default();
     (parts.scheme, parts.authority, parts.path_and_query) = (Some(Scheme::HTTP), Some(authority), Some(judged.clone()));
     let uri = Uri::from_parts(parts).expect("a URI can be made of its three parts");
-    assert_eq!(uri.path_and_query(), Some(&judged), "what is sent is what was judged");
+    assert_eq!(uri.path_and_query(), Some(judged), "what is sent is what was judged");
     Ok(uri)
 }
 
@@ -78,12 +78,12 @@ mod tests {
         for target in ["/", "/a%2Fb//c?", "/?x=%41&y", "*", "/%E2%82%AC;x", "/a|b?c{d}"] {
             let mut headers = HeaderMap::new();
             headers.insert(header::HOST, HeaderValue::from_static("orders.internal:8080"));
-            let uri = with_authority(&mut headers, target.parse().unwrap()).unwrap();
+            let uri = with_authority(&mut headers, &target.parse().unwrap()).unwrap();
             assert_eq!(uri.path_and_query().unwrap().as_str(), target);
             assert_eq!(uri.authority().unwrap(), "orders.internal:8080");
             assert_eq!(uri.scheme_str(), Some("http"));
             assert!(headers.is_empty(), "Host travels as :authority");
         }
-        assert!(with_authority(&mut HeaderMap::new(), "/".parse().unwrap()).is_err());
+        assert!(with_authority(&mut HeaderMap::new(), &"/".parse().unwrap()).is_err());
     }
 }
