@@ -10,7 +10,7 @@ use proto::{
 };
 use tracing::debug;
 
-use super::upload::{Uploaded, upload};
+use super::upload::{Manner, Uploaded, upload};
 use crate::{
     limits::LINKS_TRIED,
     registry::{Registry, Unavailable},
@@ -31,7 +31,7 @@ pub(super) async fn exchange(
     wait: Duration,
     head: Arc<RequestHead>,
     mut body: Incoming,
-    held_back: bool,
+    manner: Manner,
 ) -> Result<Exchanged, Failure> {
     // The usual request is answered by the first, and nothing is allocated for the others.
     let mut tried = Vec::new();
@@ -41,7 +41,7 @@ pub(super) async fn exchange(
             Ok(chosen) => chosen,
             Err(why) => return Err(last.unwrap_or_else(|| unavailable(why, &head.service))),
         };
-        let Unanswered { failure, unread } = match attempt(&chosen.connection, head.clone(), body, held_back).await {
+        let Unanswered { failure, unread } = match attempt(&chosen.connection, head.clone(), body, manner).await {
             Ok(exchanged) => return Ok(exchanged),
             Err(unanswered) => unanswered,
         };
@@ -67,7 +67,7 @@ async fn attempt(
     connection: &Connection,
     head: Arc<RequestHead>,
     body: Incoming,
-    held_back: bool,
+    manner: Manner,
 ) -> Result<Exchanged, Unanswered> {
     let (bodiless, upgrade) = (body.is_end_stream(), head.upgrade);
     let (writer, response) = match connection.open(head, bodiless && !upgrade) {
@@ -80,7 +80,7 @@ async fn attempt(
         return Ok(Exchanged { answered, raw });
     }
     // Declared before the response and thereby dropped after it: a client that goes cancels its call.
-    let mut upload = Box::pin(upload(body, writer, held_back));
+    let mut upload = Box::pin(upload(body, writer, manner));
     let mut response = pin!(response);
     let mut uploaded = None;
     let answered = poll_fn(|cx| {
