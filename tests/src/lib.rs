@@ -5,6 +5,7 @@
 //! - [`upstream`]: a server that answers by script and keeps account of everything.
 //! - [`client`]: an application that sees every byte, and reqwest for ordinary calls.
 //! - [`peer`]: a gateway or an agent that says whatever a test tells it to.
+//! - [`proxy`]: a proxy on the way to a gateway.
 //! - [`tls`]: what ends TLS in front of a gateway, and a client for facades that speak it.
 //!
 //! A test asserts no timing. Deadlines are there to fail instead of hanging.
@@ -15,6 +16,7 @@ pub mod http1;
 pub mod pattern;
 pub mod peer;
 pub mod process;
+pub mod proxy;
 pub mod scratch;
 pub mod tls;
 pub mod upstream;

@@ -15,6 +15,7 @@ mod hostile_gateway;
 mod lies;
 mod lifecycle;
 mod listeners;
+mod proxied;
 mod proxy;
 mod reload;
 mod reload_load;
