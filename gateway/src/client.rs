@@ -1,10 +1,11 @@
 //! A client's connection: counts what it takes, and can be broken off so that nobody takes a cut body for a whole one.
 
 use std::{
+    fmt,
     io::{self, IoSlice},
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll},
@@ -21,6 +22,17 @@ pub(crate) struct Activity {
     ended: AtomicU64,
     written: AtomicU64,
     cut: AtomicBool,
+    rest: Rest,
+}
+
+/// What becomes of a connection once HTTP has ended on it.
+#[derive(Default)]
+struct Rest(Mutex<Option<Pin<Box<dyn Future<Output = ()> + Send>>>>);
+
+impl fmt::Debug for Rest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Rest")
+    }
 }
 
 impl Activity {
@@ -29,6 +41,20 @@ impl Activity {
         let begun = self.begun.load(Ordering::Relaxed);
         let in_flight = begun != self.ended.load(Ordering::Relaxed);
         (!in_flight, begun.wrapping_add(self.written.load(Ordering::Relaxed)))
+    }
+
+    /// Says what the connection's task does once HTTP has ended: it goes on as the same connection, in the same place.
+    pub(crate) fn go_on_with(&self, rest: impl Future<Output = ()> + Send + 'static) {
+        *self.lock() = Some(Box::pin(rest));
+    }
+
+    /// What [`Activity::go_on_with`] said. Always to be asked for: what it holds may hold this.
+    pub(crate) fn take_rest(&self) -> Option<impl Future<Output = ()> + Send + use<>> {
+        self.lock().take()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Pin<Box<dyn Future<Output = ()> + Send>>>> {
+        self.rest.0.lock().expect("nothing panics while it holds it")
     }
 }
 
@@ -40,6 +66,11 @@ impl Busy {
     pub(crate) fn new(activity: &Arc<Activity>) -> Self {
         activity.begun.fetch_add(1, Ordering::Relaxed);
         Self(activity.clone())
+    }
+
+    /// The connection that the request came on.
+    pub(crate) fn connection(&self) -> Arc<Activity> {
+        self.0.clone()
     }
 
     /// The answer was cut short, and its framing does not tell: the connection is to be reset when it closes.
@@ -66,6 +97,11 @@ impl Client {
         Self { stream, activity }
     }
 
+    /// Says whether its end is a reset from now on, if the process is killed too.
+    pub(crate) fn reset_when_closed(&self, reset: bool) {
+        self.stream.reset_when_closed(reset);
+    }
+
     fn count(&self, written: &Poll<io::Result<usize>>) {
         if let Poll::Ready(Ok(bytes)) = written {
             self.activity.written.fetch_add(*bytes as u64, Ordering::Relaxed);
@@ -76,7 +112,7 @@ impl Client {
 impl Drop for Client {
     fn drop(&mut self) {
         if self.activity.cut.load(Ordering::Relaxed) {
-            self.stream.reset_when_closed();
+            self.reset_when_closed(true);
         }
     }
 }

@@ -18,6 +18,7 @@ use crate::{
     config::{Listen, Tls},
     limits::{ACCEPT_REST, CLIENT_BUFFER, CONNECTIONS, DRAIN_IDLE},
     listener::{Accepted, Listener, Peer},
+    socket::Socket,
 };
 
 /// A bound listener with what it serves.
@@ -111,8 +112,25 @@ where
         None => return,
     };
     let activity = Arc::new(Activity::default());
-    let requests = activity.clone();
+    serve_http(stream, peer, answer, idle, stop, &activity).await;
+    if let Some(rest) = activity.take_rest() {
+        rest.await;
+    }
+}
+
+async fn serve_http<A, F>(
+    stream: Socket,
+    peer: Peer,
+    answer: A,
+    idle: Duration,
+    stop: CancellationToken,
+    activity: &Arc<Activity>,
+) where
+    A: Fn(Arrival) -> F + Send + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
     let client = TokioIo::new(Client::new(stream, activity.clone()));
+    let requests = activity.clone();
     let service = service_fn(move |request| {
         let answered = answer(Arrival { request, peer, busy: Busy::new(&requests) });
         async { Ok::<_, Infallible>(answered.await) }
@@ -128,10 +146,10 @@ where
             tokio::select! {
                 served = connection => served,
                 // A client that has sent half a head must not hold the drain up.
-                () = self::idle(&activity, DRAIN_IDLE) => return,
+                () = self::idle(activity, DRAIN_IDLE) => return,
             }
         }
-        () = self::idle(&activity, idle) => return debug!(%peer, "closing an idle connection"),
+        () = self::idle(activity, idle) => return debug!(%peer, "closing an idle connection"),
     };
     if let Err(error) = served {
         debug!(%peer, %error, "a client's connection ended early");

@@ -6,6 +6,7 @@
 //! - [`client`]: an application that sees every byte, and reqwest for ordinary calls.
 //! - [`peer`]: a gateway or an agent that says whatever a test tells it to.
 //! - [`proxy`]: a proxy on the way to a gateway.
+//! - [`targets`]: what an attacker tries as a request target, and what must pass.
 //! - [`tls`]: what ends TLS in front of a gateway, and a client for facades that speak it.
 //!
 //! A test asserts no timing. Deadlines are there to fail instead of hanging.
@@ -13,11 +14,13 @@
 pub mod bridge;
 pub mod client;
 pub mod http1;
+pub mod oracle;
 pub mod pattern;
 pub mod peer;
 pub mod process;
 pub mod proxy;
 pub mod scratch;
+pub mod targets;
 pub mod tls;
 pub mod upstream;
 pub mod wait;

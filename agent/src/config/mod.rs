@@ -135,6 +135,8 @@ pub struct Service {
     pub response_timeout: Duration,
     /// How long a body may stand still; `None` for as long as it likes, because event streams do.
     pub idle_timeout: Option<Duration>,
+    /// How long the whole exchange may take, if it is none that goes on by its nature.
+    pub total_timeout: Option<Duration>,
 }
 
 /// The flags of a first try without a file.

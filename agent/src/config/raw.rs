@@ -55,6 +55,7 @@ pub(super) struct RawService {
     pub(super) connect_timeout: Option<Text>,
     pub(super) response_timeout: Option<Text>,
     pub(super) idle_timeout: Option<Text>,
+    pub(super) total_timeout: Option<Text>,
 }
 
 /// The long form of a rule.

@@ -63,7 +63,9 @@ fn check(name: &Text, raw: &RawService, found: &mut Findings<'_>) -> Option<Serv
     let wait = || duration_within(WAITS);
     let connect_timeout = found.or(raw.connect_timeout.as_ref(), CONNECT_TIMEOUT, wait());
     let response_timeout = found.or(raw.response_timeout.as_ref(), RESPONSE_TIMEOUT, wait());
-    let idle = found.or(raw.idle_timeout.as_ref(), Duration::ZERO, duration_within(Duration::ZERO..=*WAITS.end()));
+    let or_none = || duration_within(Duration::ZERO..=*WAITS.end());
+    let idle = found.or(raw.idle_timeout.as_ref(), Duration::ZERO, or_none());
+    let total = found.or(raw.total_timeout.as_ref(), Duration::ZERO, or_none());
     Some(Service {
         name: service?,
         upstream: upstream?,
@@ -73,7 +75,8 @@ fn check(name: &Text, raw: &RawService, found: &mut Findings<'_>) -> Option<Serv
         trust_forwarded: trust_forwarded?,
         connect_timeout: connect_timeout?,
         response_timeout: response_timeout?,
-        idle_timeout: idle.map(|idle| Some(idle).filter(|idle| !idle.is_zero()))?,
+        idle_timeout: Some(idle?).filter(|idle| !idle.is_zero()),
+        total_timeout: Some(total?).filter(|total| !total.is_zero()),
     })
 }
 

@@ -3,16 +3,23 @@
 
 use std::{
     future::{Future, poll_fn},
-    pin::Pin,
+    pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     task::{Context, Poll},
 };
 
+use bytes::Bytes;
 use http::{Request, Response};
 use hyper::{
     body::Incoming,
-    client::conn::http1::{self, Connection, SendRequest},
+    client::conn::http1::{self, SendRequest},
+    upgrade::{OnUpgrade, Upgraded},
 };
 use hyper_util::rt::TokioIo;
+use proto::session::limits::INTERIMS;
 use tokio::net::TcpStream;
 
 use super::upload::Upload;
@@ -22,16 +29,23 @@ use crate::limits::UPSTREAM_BUFFER;
 pub(super) struct Conversation {
     sender: SendRequest<Upload>,
     /// `None` once it has ended. Boxed: a conversation moves between the pool and its users.
-    connection: Option<Pin<Box<Driven>>>,
+    connection: Option<Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>>,
+    interims: Interims,
 }
 
-type Driven = Connection<TokioIo<TcpStream>, Upload>;
+/// How many informational answers the request under way has had: hyper reads on for as long as they come.
+#[derive(Clone, Default)]
+struct Interims(Arc<AtomicU32>);
 
 /// A request that brought no answer.
-pub(super) struct SendError {
-    pub(super) error: hyper::Error,
-    /// The request, if no byte of it was sent.
-    pub(super) unsent: Option<Request<Upload>>,
+pub(super) enum SendError {
+    Failed {
+        error: hyper::Error,
+        /// The request, if no byte of it was sent.
+        unsent: Option<Box<Request<Upload>>>,
+    },
+    /// Informational answers came, and went on coming.
+    Flooded,
 }
 
 /// What waits for the answer's head.
@@ -41,16 +55,22 @@ impl Conversation {
     pub(super) async fn new(stream: TcpStream) -> Result<Self, hyper::Error> {
         let (sender, connection) =
             http1::Builder::new().max_buf_size(UPSTREAM_BUFFER).handshake(TokioIo::new(stream)).await?;
-        Ok(Self { sender, connection: Some(Box::pin(connection)) })
+        Ok(Self { sender, connection: Some(Box::pin(connection.with_upgrades())), interims: Interims::default() })
     }
 
     /// Hands a request over. Nothing is sent until the conversation is driven.
-    pub(super) fn send(&mut self, request: Request<Upload>) -> Answer {
+    pub(super) fn send(&mut self, mut request: Request<Upload>) -> Answer {
+        self.interims.watch(&mut request);
+        let interims = self.interims.clone();
         let answer = self.sender.try_send_request(request);
         Box::pin(async move {
-            answer.await.map_err(|mut error| {
-                let unsent = error.take_message();
-                SendError { error: error.into_error(), unsent }
+            let answered = answer.await;
+            if interims.are_too_many() {
+                return Err(SendError::Flooded);
+            }
+            answered.map_err(|mut error| {
+                let unsent = error.take_message().map(Box::new);
+                SendError::Failed { error: error.into_error(), unsent }
             })
         })
     }
@@ -66,6 +86,22 @@ impl Conversation {
             }
             self.connection = None;
         }
+        if self.interims.are_too_many() {
+            self.connection = None;
+        }
+    }
+
+    /// Gives up HTTP behind a 101: the bare connection, and what was read behind the head.
+    pub(super) async fn upgraded(mut self, upgrade: OnUpgrade) -> Option<(TcpStream, Bytes)> {
+        let mut upgrade = pin!(upgrade);
+        let upgraded: Upgraded = poll_fn(|cx| {
+            self.drive(cx);
+            upgrade.as_mut().poll(cx)
+        })
+        .await
+        .ok()?;
+        let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
+        Some((parts.io.into_inner(), parts.read_buf))
     }
 
     /// Whether another request could be sent, now that an answer was read to its end.
@@ -83,5 +119,20 @@ impl Conversation {
 
     fn is_ready(&self) -> bool {
         self.connection.is_some() && self.sender.is_ready()
+    }
+}
+
+impl Interims {
+    /// Counts from here on.
+    fn watch(&self, request: &mut Request<Upload>) {
+        self.0.store(0, Ordering::Relaxed);
+        let count = self.0.clone();
+        hyper::ext::on_informational(request, move |_| {
+            count.fetch_add(1, Ordering::Relaxed);
+        });
+    }
+
+    fn are_too_many(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > INTERIMS.into()
     }
 }

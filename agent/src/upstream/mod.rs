@@ -5,6 +5,7 @@
 mod conversation;
 mod download;
 mod pool;
+mod upgrade;
 mod upload;
 
 use std::{
@@ -21,7 +22,7 @@ use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use proto::{
-    hop::{is_plainly_framed, remove_hop_by_hop},
+    hop::{self, is_plainly_framed, remove_hop_by_hop},
     link::{Body, BodyError, Responder},
     session::Stopped,
     wire::{Failure, FailureCode, RequestId, ResponseHead},
@@ -103,7 +104,10 @@ impl Upstream {
         responder: Responder,
     ) -> Replayed {
         let admitted = admitted.into_parts();
-        if admitted.content_length.is_some_and(|length| length > 0) && body.is_end_stream() {
+        let (body, raw) = upgrade::set_aside(&admitted, body);
+        if admitted.content_length.is_some_and(|length| length > 0)
+            && body.as_ref().is_none_or(http_body::Body::is_end_stream)
+        {
             // The upstream would wait for the rest, and take the next request on its connection for it.
             let message = "the request has no body although its Content-Length declares one";
             return fail(responder, Failure::new(FailureCode::BadRequest, message));
@@ -111,14 +115,20 @@ impl Upstream {
         if admitted.expects_continue {
             responder.inform(StatusCode::CONTINUE);
         }
-        let total = admitted.limits.timeout;
+        let rule = admitted.limits.timeout;
+        let total = rule.or(self.settings.total_timeout);
         let end = total.map(|total| Instant::now() + total);
+        // What goes on by its nature ends by a rule's time, not by the service's.
+        let ends = Ends { usual: end, stream: end.filter(|_| rule.is_some()) };
         let (request, activity) = build(admitted, request_id, body);
         // The time of the rule takes the place of the service's: then only its end counts.
-        let patience = if total.is_none() { Some(self.settings.response_timeout) } else { None };
+        let patience = if rule.is_none() { Some(self.settings.response_timeout) } else { None };
         let exchanged = until(end, pin!(self.exchange(request, &activity, patience, &responder))).await;
         match exchanged.unwrap_or_else(|_| Err(NoAnswer::Failed(too_late(total.unwrap_or_default())))) {
-            Ok((response, conversation)) => self.pass_on(response, conversation, end, responder).await,
+            Ok((response, conversation)) => match raw.filter(|_| upgrade::is_made(&response)) {
+                Some(raw) => Box::pin(self.switch(response, conversation, raw, ends.stream, responder)).await,
+                None => self.pass_on(response, conversation, ends, responder).await,
+            },
             Err(NoAnswer::Cancelled) => Replayed::Cancelled,
             Err(NoAnswer::Failed(failure)) => fail(responder, failure),
         }
@@ -144,8 +154,12 @@ impl Upstream {
             match self.wait(&mut conversation, answer, activity, patience, responder).await? {
                 Ok(response) => return Ok((response, conversation)),
                 // The server closed the idle connection just now, and not a byte was sent: this is no retry.
-                Err(SendError { unsent: Some(unsent), .. }) if reused => request = unsent,
-                Err(SendError { error, .. }) => return Err(no_answer(&error)),
+                Err(SendError::Failed { unsent: Some(unsent), .. }) if reused => request = *unsent,
+                Err(SendError::Failed { error, .. }) => return Err(no_answer(&error)),
+                Err(SendError::Flooded) => {
+                    let message = "the upstream sends informational answers without end";
+                    return Err(NoAnswer::Failed(Failure::new(FailureCode::UpstreamProtocol, message)));
+                }
             }
         }
     }
@@ -223,7 +237,7 @@ impl Upstream {
         &self,
         response: Response<Incoming>,
         mut conversation: Conversation,
-        end: Option<Instant>,
+        ends: Ends,
         responder: Responder,
     ) -> Replayed {
         let (head, mut body) = response.into_parts();
@@ -233,6 +247,7 @@ impl Upstream {
         };
         let status = head.status;
         let bodiless = body.is_end_stream();
+        let end = ends.usual.and_then(|end| if is_stream(&head) { ends.stream } else { Some(end) });
         let writer = responder.respond(head, bodiless);
         let idle = self.settings.idle_timeout;
         let whole = bodiless || {
@@ -250,6 +265,21 @@ impl Upstream {
     }
 }
 
+/// When an exchange has to be over.
+#[derive(Clone, Copy)]
+struct Ends {
+    usual: Option<Instant>,
+    /// For what may go on for ever.
+    stream: Option<Instant>,
+}
+
+/// Whether an answer may go on for ever: server-sent events, and gRPC, which has deadlines of its own.
+fn is_stream(head: &ResponseHead) -> bool {
+    let content_type = head.headers.get(header::CONTENT_TYPE).map_or(&[][..], HeaderValue::as_bytes);
+    let begins = |with: &str| content_type.get(..with.len()).is_some_and(|t| t.eq_ignore_ascii_case(with.as_bytes()));
+    begins("text/event-stream") || begins("application/grpc")
+}
+
 /// Waits no longer than to the end, if there is one. What is waited for stays where it is: requests' tasks are small.
 async fn until<T>(end: Option<Instant>, what: Pin<&mut impl Future<Output = T>>) -> Result<T, Elapsed> {
     match end {
@@ -265,12 +295,19 @@ fn fail(responder: Responder, failure: Failure) -> Replayed {
 }
 
 /// The request as the upstream gets it: the judged bytes, and framing that fits the actual body.
-fn build(admitted: Parts, request_id: &RequestId, body: Body) -> (Request<Upload>, Activity) {
-    let Parts { method, path_and_query, mut headers, content_length, limits, .. } = admitted;
-    let bodiless = body.is_end_stream();
-    let (upload, activity) = Upload::new(body.with_length(content_length), limits.max_body);
-    if headers.contains_key(header::TE) {
-        headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
+fn build(admitted: Parts, request_id: &RequestId, body: Option<Body>) -> (Request<Upload>, Activity) {
+    let Parts { method, path_and_query, mut headers, content_length, limits, upgrade, .. } = admitted;
+    let (upload, activity) = match body {
+        Some(body) => Upload::new(body.with_length(content_length), limits.max_body),
+        None => Upload::none(),
+    };
+    let bodiless = upload.is_end_stream();
+    match upgrade {
+        Some(upgrade) => upgrade::ask(upgrade, &mut headers),
+        None if headers.contains_key(header::TE) => {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
+        }
+        None => {}
     }
     match content_length {
         Some(length) => headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length)),
@@ -296,6 +333,9 @@ fn answer_head(head: http::response::Parts) -> Result<ResponseHead, Failure> {
     }
     if !is_plainly_framed(&headers) {
         return wrong("the upstream's answer has a transfer coding other than chunked");
+    }
+    if hop::content_length(&headers).is_err() {
+        return wrong("the upstream's answer has a Content-Length that is not one number");
     }
     if headers.contains_key(header::TRANSFER_ENCODING) {
         // The chunks say where the body ends; a length beside them is void (RFC 9112 §6.3).

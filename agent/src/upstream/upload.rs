@@ -13,7 +13,8 @@ use proto::link::{Body, BodyError};
 
 /// The body. The upstream's time to answer begins anew whenever a piece of it was sent.
 pub(super) struct Upload {
-    body: Body,
+    /// None at all if the request asks for an upgrade.
+    body: Option<Body>,
     /// How many bytes more the rule allows, if it says.
     room: Option<u64>,
     moved: Activity,
@@ -37,7 +38,12 @@ pub(super) struct Activity(Option<Arc<Mutex<Instant>>>);
 impl Upload {
     pub(super) fn new(body: Body, max_body: Option<u64>) -> (Self, Activity) {
         let moved = Activity((!body.is_end_stream()).then(|| Arc::new(Mutex::new(Instant::now()))));
-        (Self { body, room: max_body, moved: moved.clone() }, moved)
+        (Self { body: Some(body), room: max_body, moved: moved.clone() }, moved)
+    }
+
+    /// No body.
+    pub(super) fn none() -> (Self, Activity) {
+        (Self { body: None, room: None, moved: Activity(None) }, Activity(None))
     }
 
     /// Takes up room for a piece. One that does not fit is not sent, not even in part.
@@ -67,16 +73,17 @@ impl http_body::Body for Upload {
     type Error = UploadError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        let frame = ready!(Pin::new(body).poll_frame(cx));
         self.moved.note();
         Poll::Ready(frame.map(|frame| self.fit(frame?)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
     }
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version, header};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::ext::ReasonPhrase;
 use proto::{
@@ -56,6 +56,21 @@ pub(super) fn response(
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     Ok(response)
+}
+
+/// The 101 that the client asked for. What comes behind it is no body.
+pub(super) fn switching(head: ResponseHead, asked: &Asked) -> Response<axum::body::Body> {
+    let mut response = Response::new(axum::body::Body::empty());
+    *response.status_mut() = head.status;
+    let mut headers = head.headers;
+    remove_hop_by_hop(&mut headers);
+    headers.remove(REACHBACK_ERROR);
+    headers.remove(header::CONTENT_LENGTH);
+    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(X_REQUEST_ID, request_id_value(&asked.id));
+    *response.headers_mut() = headers;
+    response
 }
 
 fn declared(headers: &HeaderMap) -> Result<Option<u64>, Failure> {

@@ -7,6 +7,7 @@ mod head;
 mod proxy;
 mod request_id;
 mod route;
+mod upgrade;
 mod upload;
 
 use std::{
@@ -26,7 +27,10 @@ use proto::{
 };
 use tracing::{debug, warn};
 
-use self::{exchange::exchange, forwarded::Hop};
+use self::{
+    exchange::{Exchanged, exchange},
+    forwarded::Hop,
+};
 use crate::{
     client::Busy,
     config,
@@ -98,10 +102,15 @@ impl Facade {
         let routed = route::route(&self.settings.routing, &mut parts)?;
         let version = parts.version;
         let hop = Hop { said: self.settings.forwarded, peer, is_tls: self.settings.tls.is_some() };
-        let head = head::request(parts, routed, hop, asked.id.clone())?;
+        let upgrade = upgrade::asked_for(&mut parts, &body);
+        let head = head::request(parts, routed, hop, asked.id.clone(), upgrade.is_some())?;
         let held_back = head::expects_continue(&head.headers)?;
         let wait = self.settings.wait_for_agent;
-        match exchange(&self.registry, wait, head.into(), body, held_back).await? {
+        let Exchanged { answered, raw } = exchange(&self.registry, wait, head.into(), body, held_back).await?;
+        if let Some((upgrade, raw)) = upgrade.zip(raw) {
+            return upgrade::response(answered, upgrade, raw, asked, slot);
+        }
+        match answered {
             Answered::Response(head, body) => Ok(answer::response(head, body, version, asked, slot)?),
             Answered::Failure(failure) => Err(Failed::at_agent(failure)),
         }

@@ -24,6 +24,11 @@ async fn malformed_requests() {
 }
 
 #[tokio::test]
+async fn what_no_service_is_asked_for() {
+    check_requests(sentences::CONNECT, vec![(get("CONNECT other:443", ""), "501 not_supported")], GOES_ON).await;
+}
+
+#[tokio::test]
 async fn requests_that_the_whitelist_refuses() {
     let mut rows: Vec<Row> = denied().into_iter().map(|send| (send, "403 denied")).collect();
     rows.push((get(&format!("GET /{}", "a".repeat(8192)), ""), "414 uri_too_long"));
@@ -136,7 +141,6 @@ fn malformed() -> Vec<String> {
         post("Transfer-Encoding: chunked\r\n", "5\r\nhello0\r\n\r\n"),
         post("Transfer-Encoding: chunked\r\n", "5\nhello\n0\n\n"),
         get("GET http://other/x", ""),
-        get("CONNECT other:443", ""),
         get("GET x", ""),
         get("GET *", ""),
         get("GET /a\"b", ""),

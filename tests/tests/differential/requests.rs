@@ -142,8 +142,8 @@ fn headers_on_the_way() -> Vec<Case> {
         ),
         with(
             "an upgrade",
-            "Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
-            &[(HOP, "upstream - header connection: upgrade"), (HOP, "upstream - header upgrade: websocket")],
+            "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
+            &[],
         ),
         with(
             "to h2c",
@@ -288,6 +288,7 @@ fn connections() -> Vec<Case> {
             "HTTP/1.0",
             "GET /x HTTP/1.0\r\nHost: UPSTREAM\r\n\r\n",
             &[
+                (VIA, "upstream + header via: 1.0 reachback"),
                 (CONNECTIONS, "upstream + GET /x HTTP/1.1"),
                 (CONNECTIONS, "upstream - GET /x HTTP/1.0"),
                 (CONNECTIONS, "client + HTTP/1.0 200 OK"),
@@ -298,6 +299,7 @@ fn connections() -> Vec<Case> {
             "HTTP/1.0 without a Host",
             "GET /x HTTP/1.0\r\n\r\n",
             &[
+                (VIA, "upstream + header via: 1.0 reachback"),
                 (CONNECTIONS, "upstream + GET /x HTTP/1.1"),
                 (HOST, "upstream + header host: UPSTREAM"),
                 (CONNECTIONS, "upstream - GET /x HTTP/1.0"),
@@ -309,6 +311,7 @@ fn connections() -> Vec<Case> {
             "HTTP/1.0 kept alive",
             "GET /x HTTP/1.0\r\nHost: UPSTREAM\r\nConnection: keep-alive\r\n\r\n",
             &[
+                (VIA, "upstream + header via: 1.0 reachback"),
                 (CONNECTIONS, "upstream + GET /x HTTP/1.1"),
                 (CONNECTIONS, "upstream - GET /x HTTP/1.0"),
                 (HOP, "upstream - header connection: keep-alive"),

@@ -1,6 +1,6 @@
 //! The sentences of docs/http.md that say what differs. Whoever changes one changes the page.
 
-pub(crate) const VIA: &str = "Every request gains a member of `Via`, `1.1 reachback`.";
+pub(crate) const VIA: &str = "Every request gains a member of `Via`: `1.1 reachback`, or 1.0 if it came so.";
 pub(crate) const REQUEST_ID: &str = "Every request and every answer carries one `X-Request-Id`: the client's own if it \
                                      sent one usable value, a new one otherwise; an upstream's own is replaced.";
 pub(crate) const HOST: &str = "`Host` is the upstream's own address, or what `host` of the service says.";
@@ -40,6 +40,7 @@ pub(crate) const NO_HTTP: &str = "What is not HTTP/1.x as RFC 9112 writes it (fo
 pub(crate) const BAD_REQUEST: &str = "A request that is HTTP but malformed (`Host` missing or double, a target in absolute \
                                       form, a body that breaks off or whose chunks are malformed, a transfer coding \
                                       other than `chunked`) is a `bad_request`, and the connection ends.";
+pub(crate) const CONNECT: &str = "`CONNECT` is `not_supported`.";
 pub(crate) const WHITELIST: &str = "What the whitelist refuses never reaches the upstream: 403 `denied`, 400 for a \
                                     target that no reader can take for a path, 414 and 431 for one or for headers that \
                                     are too long.";

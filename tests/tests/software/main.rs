@@ -11,4 +11,5 @@ mod libraries;
 mod packages;
 mod program;
 mod squid;
+mod websockets;
 mod world;
