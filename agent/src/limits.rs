@@ -5,6 +5,9 @@ use std::time::Duration;
 /// From the first packet of a dial to the gateway's hello: TCP, TLS, upgrade and greeting.
 pub(crate) const DIAL: Duration = Duration::from_secs(10);
 
+/// How much of that a proxy may take until it has connected to the gateway, so that it can be said who was too slow.
+pub(crate) const PROXY: Duration = Duration::from_secs(8);
+
 /// A link that lived as long was a good one: whatever ended it, the gateway is probably back at once.
 pub(crate) const LASTED: Duration = Duration::from_secs(5);
 

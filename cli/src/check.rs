@@ -159,7 +159,11 @@ fn of_limits(limits: Limits) -> String {
 
 fn of_agent(config: &agent::config::Config) -> Lines {
     let mut lines = vec![line("name", config.name.clone())];
-    lines.extend(config.gateways.iter().map(|gateway| line("gateway", gateway.to_string())));
+    lines.extend(config.gateways.iter().map(|gateway| {
+        let by =
+            config.proxies.get(gateway).map(|proxy| format!(" by the proxy {proxy}, which {} names", proxy.said_by));
+        line("gateway", format!("{gateway}{}", by.unwrap_or_default()))
+    }));
     let token = if config.token.is_some() { "shown to every gateway" } else { "none" };
     lines.push(line("token", token.to_owned()));
     if let Some(ca) = &config.ca {

@@ -6,6 +6,7 @@
 //! - [`client`]: an application that sees every byte, and reqwest for ordinary calls.
 //! - [`http2`]: both of them in HTTP/2.
 //! - [`peer`]: a gateway or an agent that says whatever a test tells it to.
+//! - [`proxy`]: a proxy on the way to a gateway.
 //! - [`targets`]: what an attacker tries as a request target, and what must pass.
 //! - [`tls`]: what ends TLS in front of a gateway, and a client for facades that speak it.
 //!
@@ -19,6 +20,7 @@ pub mod oracle;
 pub mod pattern;
 pub mod peer;
 pub mod process;
+pub mod proxy;
 pub mod scratch;
 pub mod targets;
 pub mod tls;

@@ -9,8 +9,19 @@ use settings::{
 use super::Flags;
 
 /// Keys that only an agent's configuration has: they tell one from a gateway's.
-pub const KEYS_OF_ITS_OWN: &[&str] =
-    &["gateways", "token_file", "token_env", "ca_file", "services", "reresolve", "links", "audit_log"];
+pub const KEYS_OF_ITS_OWN: &[&str] = &[
+    "gateways",
+    "token_file",
+    "token_env",
+    "ca_file",
+    "proxy",
+    "proxy_credentials_file",
+    "proxy_credentials_env",
+    "services",
+    "reresolve",
+    "links",
+    "audit_log",
+];
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -20,6 +31,9 @@ pub(super) struct RawConfig {
     pub(super) token_file: Option<Text>,
     pub(super) token_env: Option<Text>,
     pub(super) ca_file: Option<Text>,
+    pub(super) proxy: Option<Text>,
+    pub(super) proxy_credentials_file: Option<Text>,
+    pub(super) proxy_credentials_env: Option<Text>,
     pub(super) admin: Option<At<RawListener>>,
     pub(super) health: Option<At<RawListener>>,
     pub(super) services: Entries<RawService>,

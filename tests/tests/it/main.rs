@@ -19,6 +19,7 @@ mod http2;
 mod lies;
 mod lifecycle;
 mod listeners;
+mod proxied;
 mod proxy;
 mod reload;
 mod reload_load;
