@@ -1,7 +1,9 @@
 //! The replay: an admitted request becomes a plain HTTP call to the configured upstream, and its answer a response.
 //!
-//! Only an [`Admitted`] gets here. No redirects, no proxy variables, no cookies, no decompression, no hidden retries.
+//! Only an [`Admitted`] gets here. No redirects, no proxy variables, no cookies, no decompression. A request
+//! is sent once; what little is sent on a second connection is in `again`.
 
+mod again;
 mod conversation;
 mod download;
 mod pool;
@@ -32,7 +34,9 @@ use tokio::{
     time::{Instant, error::Elapsed, timeout_at},
 };
 
+pub(crate) use self::again::Judge;
 use self::{
+    again::Again,
     conversation::{Answer, Conversation, SendError},
     download::download,
     pool::Pool,
@@ -42,6 +46,10 @@ use crate::{
     config,
     whitelist::{Admitted, Parts},
 };
+
+/// The system, or this process, has no file descriptor left.
+const ENFILE: i32 = 23;
+const EMFILE: i32 = 24;
 
 /// Carries the request id, the same in both logs.
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -95,10 +103,11 @@ impl Upstream {
         self.pool.sweep();
     }
 
-    /// Replays a request and passes the answer on.
+    /// Replays a request and passes the answer on. `judge` gives the request again, if it has to be sent twice.
     pub(crate) async fn replay(
         &self,
         admitted: Admitted,
+        judge: Judge<'_>,
         request_id: &RequestId,
         body: Body,
         responder: Responder,
@@ -120,10 +129,12 @@ impl Upstream {
         let end = total.map(|total| Instant::now() + total);
         // What goes on by its nature ends by a rule's time, not by the service's.
         let ends = Ends { usual: end, stream: end.filter(|_| rule.is_some()) };
+        let bodiless = body.as_ref().is_none_or(http_body::Body::is_end_stream);
+        let again = Again::new(Some(judge).filter(|_| self.settings.retry), &admitted, bodiless, request_id);
         let (request, activity) = build(admitted, request_id, body);
         // The time of the rule takes the place of the service's: then only its end counts.
         let patience = if rule.is_none() { Some(self.settings.response_timeout) } else { None };
-        let exchanged = until(end, pin!(self.exchange(request, &activity, patience, &responder))).await;
+        let exchanged = until(end, pin!(self.exchange(request, again, &activity, patience, &responder))).await;
         match exchanged.unwrap_or_else(|_| Err(NoAnswer::Failed(too_late(total.unwrap_or_default())))) {
             Ok((response, conversation)) => match raw.filter(|_| upgrade::is_made(&response)) {
                 Some(raw) => Box::pin(self.switch(response, conversation, raw, ends.stream, responder)).await,
@@ -138,12 +149,15 @@ impl Upstream {
     async fn exchange(
         &self,
         mut request: Request<Upload>,
+        mut again: Again<'_>,
         activity: &Activity,
         patience: Option<Duration>,
         responder: &Responder,
     ) -> Result<(Response<Incoming>, Conversation), NoAnswer> {
+        let mut closed = false;
         loop {
-            let pooled = self.pool.take();
+            // Where one was closed under a request, others that lay idle are no better.
+            let pooled = if closed { None } else { self.pool.take() };
             let reused = pooled.is_some();
             let mut conversation = match pooled {
                 Some(conversation) => conversation,
@@ -155,7 +169,10 @@ impl Upstream {
                 Ok(response) => return Ok((response, conversation)),
                 // The server closed the idle connection just now, and not a byte was sent: this is no retry.
                 Err(SendError::Failed { unsent: Some(unsent), .. }) if reused => request = *unsent,
-                Err(SendError::Failed { error, .. }) => return Err(no_answer(&error)),
+                Err(SendError::Failed { error, .. }) => match again.request(&error).filter(|_| reused) {
+                    Some(repeated) => (request, closed) = (repeated, true),
+                    None => return Err(no_answer(&error)),
+                },
                 Err(SendError::Flooded) => {
                     let message = "the upstream sends informational answers without end";
                     return Err(NoAnswer::Failed(Failure::new(FailureCode::UpstreamProtocol, message)));
@@ -354,6 +371,10 @@ fn too_late(limit: Duration) -> Failure {
 }
 
 fn refused(error: &io::Error) -> Failure {
+    if matches!(error.raw_os_error(), Some(ENFILE | EMFILE)) {
+        let message = format!("the agent cannot open a connection: {error}; raise its limit (ulimit -n)");
+        return Failure::retry_safe(FailureCode::Overloaded, message);
+    }
     Failure::retry_safe(FailureCode::UpstreamRefused, format!("cannot connect to the upstream: {error}"))
 }
 

@@ -8,7 +8,6 @@
 //! ```
 //! What is unsent goes to another link, whatever the method. What is answered is never sent again.
 
-use http::Method;
 use proto::{
     link::Answered,
     session::{OpenError, StreamError},
@@ -90,25 +89,11 @@ fn is_the_agents_own(code: FailureCode) -> bool {
     matches!(code, FailureCode::UpstreamRefused | FailureCode::UpstreamConnectTimeout | FailureCode::Overloaded)
 }
 
-/// RFC 9110 §9.2.2. Of methods that we do not know nothing is known.
-pub(super) fn is_idempotent(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE)
-}
-
 #[cfg(test)]
 mod tests {
     use proto::wire::ResetCode;
 
     use super::*;
-
-    #[test]
-    fn only_known_methods_are_idempotent() {
-        let check = |method: &str, expected| {
-            assert_eq!(is_idempotent(&method.parse().unwrap()), expected, "{method}");
-        };
-        ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"].into_iter().for_each(|method| check(method, true));
-        ["POST", "PATCH", "CONNECT", "get", "QUERY", "PROPFIND"].into_iter().for_each(|method| check(method, false));
-    }
 
     #[test]
     fn every_end_has_its_state() {

@@ -3,13 +3,14 @@
 use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration};
 
 use proto::{
+    hop::is_idempotent,
     link::{Answered, BodyWriter, Connection, Response},
     wire::{Failure, FailureCode, RequestHead, ServiceName},
 };
 use tracing::debug;
 
 use super::{
-    delivery::{Unanswered, answered, is_idempotent},
+    delivery::{Unanswered, answered},
     kept::Source,
     upload::{Upload, Uploaded},
 };
