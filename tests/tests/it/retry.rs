@@ -5,12 +5,12 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use proto::wire::{Failure, FailureCode, Frame, ResetCode, ResponseHead, StreamId};
+use proto::wire::{AgentHello, Failure, FailureCode, Frame, Hello, ResetCode, ResponseHead, StreamId};
 use reachback_tests::{
     bridge::{Bridge, Setup, Sidecar, agent_yaml, gateway_yaml},
     client::{Answer, Raw, call},
     http1::Reader,
-    peer::Peer,
+    peer::{Peer, Said, agent_hello},
     wait::within,
 };
 use tokio::{
@@ -157,6 +157,10 @@ async fn every_fault_with_every_method() {
         for (method, is_idempotent) in
             [("GET", true), ("HEAD", true), ("OPTIONS", true), ("PUT", true), ("DELETE", true), ("POST", false)]
         {
+            if (fault, method) == (Fault::CutTheAnswer, "HEAD") {
+                // It has nothing that could be cut.
+                continue;
+            }
             check(&bridge, fault, method, b"", fault.expected(is_idempotent)).await;
         }
         check(&bridge, fault, "PUT", b"hello", fault.expected(true)).await;
@@ -207,14 +211,23 @@ async fn retry_off_sends_nothing_twice() {
     check(&bridge, Fault::Refuse, "POST", b"hello", Outcome::Answered).await;
 }
 
+/// An agent that is another than the one before.
+async fn agent(gateway: &Sidecar, instance: &str) -> Peer {
+    let mut peer = Peer::dial(gateway.address("tunnel"), None).await.unwrap();
+    let hello = AgentHello { instance: instance.to_owned(), ..agent_hello(&["orders"]) };
+    peer.say(&Frame::Hello(Hello::Agent(hello))).await;
+    assert!(matches!(peer.next().await, Said::Frame(Frame::Hello(_))));
+    peer
+}
+
 /// What was sent once is never called safe to repeat, whoever refuses it afterwards.
 #[tokio::test]
 async fn a_request_that_was_sent_stays_sent() {
     let gateway = Sidecar::gateway(&gateway_yaml("wait_for_agent: 0s"));
     for (first, second) in [(Fault::Cut, Fault::CannotConnect), (Fault::Cut, Fault::Refuse)] {
         let mut all = Vec::new();
-        for fault in [first, second] {
-            all.push(tokio::spawn(fault.commit(Peer::agent(gateway.address("tunnel"), &["orders"]).await)));
+        for (fault, instance) in [(first, "1"), (second, "2")] {
+            all.push(tokio::spawn(fault.commit(agent(&gateway, instance).await)));
         }
         gateway.until_links(2).await;
         assert_eq!(echo(gateway.address("facade"), "GET", b"").await, failed(502, "link_lost"));
