@@ -34,6 +34,7 @@ pub(super) struct RawConfig {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawService {
     pub(super) upstream: Option<Text>,
+    pub(super) protocol: Option<Text>,
     pub(super) allow: Vec<TextOr<Keys<RawRule>>>,
     pub(super) mode: Option<Text>,
     pub(super) host: Option<Text>,

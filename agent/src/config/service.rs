@@ -10,7 +10,9 @@ use settings::{
     units::{count_within, duration_within, switch},
 };
 
-use super::{CONNECT_TIMEOUT, MAX_IN_FLIGHT, RESPONSE_TIMEOUT, Service, Upstream, raw::RawService, rule, url};
+use super::{
+    CONNECT_TIMEOUT, MAX_IN_FLIGHT, Protocol, RESPONSE_TIMEOUT, Service, Upstream, raw::RawService, rule, url,
+};
 use crate::whitelist::{Host, Mode};
 
 /// Waits for an upstream: below a millisecond nothing answers, beyond a day nobody listens any more.
@@ -53,6 +55,7 @@ fn check(name: &Text, raw: &RawService, found: &mut Findings<'_>) -> Option<Serv
         "add `upstream`, such as upstream: http://127.0.0.1:3000",
     );
     let upstream = found.required(raw.upstream.as_ref(), (Some(name.place), missing), url::upstream);
+    let protocol = found.or(raw.protocol.as_ref(), Protocol::Http1, protocol);
     let trust_forwarded = found.or(raw.trust_forwarded.as_ref(), false, switch);
     let allow = rule::check_all(&raw.allow, trust_forwarded.unwrap_or(true), found);
     if raw.allow.is_empty() {
@@ -76,6 +79,7 @@ fn check(name: &Text, raw: &RawService, found: &mut Findings<'_>) -> Option<Serv
         retry: retry?,
         name: service?,
         upstream: upstream?,
+        protocol: protocol?,
         allow: allow?,
         mode: mode?,
         host: host?,
@@ -85,6 +89,14 @@ fn check(name: &Text, raw: &RawService, found: &mut Findings<'_>) -> Option<Serv
         idle_timeout: Some(idle?).filter(|idle| !idle.is_zero()),
         total_timeout: Some(total?).filter(|total| !total.is_zero()),
     })
+}
+
+fn protocol(text: &str) -> Result<Protocol, Fault> {
+    match text {
+        "http1" => Ok(Protocol::Http1),
+        "h2c" => Ok(Protocol::H2c),
+        _ => Err(Fault::new(format!("`{text}` is no protocol of an upstream"), "write http1, or h2c for gRPC")),
+    }
 }
 
 /// Whoever turns the whitelist off is told so at each start.

@@ -5,8 +5,11 @@ use std::io;
 use http::Request;
 use proto::{hop::is_idempotent, wire::RequestId};
 
-use super::{build, upload::Upload};
-use crate::whitelist::{Admitted, Parts};
+use super::{outgoing::build, upload::Upload};
+use crate::{
+    config::Protocol,
+    whitelist::{Admitted, Parts},
+};
 
 /// Judges the same request anew, with the same outcome.
 pub(crate) type Judge<'a> = &'a (dyn Fn() -> Option<Admitted> + Sync);
@@ -15,18 +18,20 @@ pub(crate) type Judge<'a> = &'a (dyn Fn() -> Option<Admitted> + Sync);
 pub(super) struct Again<'a> {
     judge: Option<Judge<'a>>,
     request_id: &'a RequestId,
+    protocol: Protocol,
 }
 
 impl<'a> Again<'a> {
-    /// Only what is idempotent (RFC 9110 §9.2.2) and has no body: that would have to be kept.
-    pub(super) fn new(judge: Option<Judge<'a>>, first: &Parts, bodiless: bool, request_id: &'a RequestId) -> Self {
-        Self { judge: judge.filter(|_| bodiless && is_idempotent(&first.method)), request_id }
+    /// Only what is idempotent (RFC 9110 §9.2.2) is sent again, and `judge` is there only if it has no body: that would
+    /// have to be kept.
+    pub(super) fn new(judge: Option<Judge<'a>>, first: &Parts, request_id: &'a RequestId, protocol: Protocol) -> Self {
+        Self { judge: judge.filter(|_| is_idempotent(&first.method)), request_id, protocol }
     }
 
     /// The request for another connection, once, if this one was closed before an answer came.
     pub(super) fn request(&mut self, error: &hyper::Error) -> Option<Request<Upload>> {
         let judge = if was_closed(error) { self.judge.take()? } else { return None };
-        Some(build(judge()?.into_parts(), self.request_id, None).0)
+        build(judge()?.into_parts(), self.request_id, None, self.protocol).ok().map(|(request, _)| request)
     }
 }
 

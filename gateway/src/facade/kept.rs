@@ -13,6 +13,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::Body as _;
 use hyper::body::Incoming;
+use proto::trailers::to_travel;
 
 use crate::limits::{KEPT_BODIES, KEPT_BODY};
 
@@ -23,8 +24,15 @@ pub(super) struct Source {
     again: Bytes,
     /// All that has come so far; `None` if that is not at hand any more.
     kept: Option<Kept>,
+    pub(super) manner: Manner,
+}
+
+/// How a body comes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Manner {
     /// The client waits to be invited: nothing is read before.
     pub(super) held_back: bool,
+    pub(super) is_http2: bool,
 }
 
 /// A piece of a body.
@@ -34,14 +42,16 @@ pub(super) enum Piece {
     /// The end, and trailers if there are any.
     End(Option<HeaderMap>),
     /// The client sent less than it had said, or what is no body.
-    CutShort,
+    CutShort(&'static str),
 }
 
+const CUT_SHORT: Piece = Piece::CutShort("the client cut its body short");
+
 impl Source {
-    pub(super) fn new(client: Incoming, held_back: bool, room: &Arc<Room>) -> Self {
+    pub(super) fn new(client: Incoming, manner: Manner, room: &Arc<Room>) -> Self {
         // Of one that is known to be too long nothing is copied.
         let limit = if client.size_hint().lower() <= KEPT_BODY as u64 { KEPT_BODY } else { 0 };
-        Self { client, again: Bytes::new(), kept: Some(Kept::new(room, limit)), held_back }
+        Self { client, again: Bytes::new(), kept: Some(Kept::new(room, limit)), manner }
     }
 
     pub(super) fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Piece> {
@@ -49,9 +59,11 @@ impl Source {
             return Poll::Ready(Piece::Data(std::mem::take(&mut self.again)));
         }
         let Some(frame) = ready!(Pin::new(&mut self.client).poll_frame(cx)) else {
-            return Poll::Ready(Piece::End(None));
+            // hyper takes a reset without an error (RFC 9113 §8.1) for an end, wherever it comes.
+            let is_reset = self.manner.is_http2 && !self.client.is_end_stream();
+            return Poll::Ready(if is_reset { CUT_SHORT } else { Piece::End(None) });
         };
-        let Ok(frame) = frame else { return Poll::Ready(Piece::CutShort) };
+        let Ok(frame) = frame else { return Poll::Ready(CUT_SHORT) };
         Poll::Ready(match frame.into_data() {
             Ok(chunk) => {
                 if !self.kept.as_mut().is_some_and(|kept| kept.keep(&chunk)) {
@@ -62,7 +74,8 @@ impl Source {
             Err(frame) => {
                 // They cannot be read twice, and hardly a request has any.
                 self.kept = None;
-                Piece::End(frame.into_trailers().ok())
+                let trailers = to_travel(frame.into_trailers().unwrap_or_default());
+                trailers.map_or(Piece::CutShort("the client's trailers are too many or too long"), Piece::End)
             }
         })
     }

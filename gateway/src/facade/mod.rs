@@ -4,7 +4,9 @@ mod answer;
 mod delivery;
 mod exchange;
 mod forwarded;
+mod grpc;
 mod head;
+mod http2;
 mod kept;
 mod proxy;
 mod request_id;
@@ -21,7 +23,7 @@ use std::{
 };
 
 use axum::body::Body;
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use proto::{
@@ -33,7 +35,7 @@ use tracing::{debug, warn};
 use self::{
     exchange::{Content, Exchanged, exchange},
     forwarded::Hop,
-    kept::{Room, Source},
+    kept::{Manner, Room, Source},
 };
 use crate::{
     client::Busy,
@@ -76,8 +78,10 @@ impl Facade {
         let Arrival { request, peer, busy } = arrival;
         let id = request_id::keep_or_make(request.headers());
         let asked = Asked::new(&request, id);
+        let is_grpc = grpc::asks(&request);
         let response = match self.forward(request, peer, &asked, busy).await {
             Ok(response) => response,
+            Err(failed) if is_grpc => grpc::restated(self.tell(&failed, &asked), &failed.failure),
             Err(failed) => self.tell(&failed, &asked),
         };
         let (status, elapsed_us) = (response.status().as_u16(), started.elapsed().as_micros());
@@ -105,15 +109,17 @@ impl Facade {
     ) -> Result<Response<Body>, Failed> {
         let mut slot = Slot::take(&self.in_flight, self.most, busy)?;
         let (mut parts, body) = request.into_parts();
+        http2::read_as_http1(&mut parts)?;
         let routed = route::route(&self.settings.routing, &mut parts)?;
         let version = parts.version;
         let hop = Hop { said: self.settings.forwarded, peer, is_tls: self.settings.tls.is_some() };
         let upgrade = upgrade::asked_for(&mut parts, &body);
         let head = head::request(parts, routed, hop, asked.id.clone(), upgrade.is_some())?;
         let held_back = head::expects_continue(&head.headers)?;
+        let manner = Manner { held_back, is_http2: version == Version::HTTP_2 };
         let content = match body.is_end_stream() {
             true => Content::Nothing,
-            false => Content::Body(Source::new(body, held_back, &self.room)),
+            false => Content::Body(Source::new(body, manner, &self.room)),
         };
         let wait = self.settings.wait_for_agent;
         let Exchanged { answered, raw, place } = exchange(&self.registry, wait, head.into(), content).await?;

@@ -37,11 +37,11 @@ impl Upload {
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Uploaded> {
         loop {
             let Some(writer) = &self.writer else { return Poll::Ready(Uploaded::Unwanted) };
-            if self.source.held_back {
+            if self.source.manner.held_back {
                 if ready!(writer.poll_invited(cx)).is_err() {
                     return Poll::Ready(Uploaded::Unwanted);
                 }
-                self.source.held_back = false;
+                self.source.manner.held_back = false;
             }
             while !self.rest.is_empty() {
                 if ready!(writer.poll_write(&mut self.rest, cx)).is_err() {
@@ -56,9 +56,8 @@ impl Upload {
                 Poll::Ready(Piece::End(trailers)) => {
                     return self.end(|writer| writer.finish(trailers), Uploaded::Whole);
                 }
-                Poll::Ready(Piece::CutShort) => {
-                    let reset = |writer: BodyWriter| writer.reset(ResetCode::Aborted, "the client cut its body short");
-                    return self.end(reset, Uploaded::CutShort);
+                Poll::Ready(Piece::CutShort(why)) => {
+                    return self.end(|writer| writer.reset(ResetCode::Aborted, why), Uploaded::CutShort);
                 }
                 Poll::Pending => return writer.poll_stopped(cx).map(|_| Uploaded::Unwanted),
             }

@@ -7,6 +7,7 @@
 mod browser;
 mod curl;
 mod git;
+mod grpc;
 mod libraries;
 mod packages;
 mod program;
