@@ -103,7 +103,8 @@ impl Gateway {
 
     fn start(self, shutdown: &CancellationToken) -> Running {
         let Self { config, tunnel, facades, admin, health } = self;
-        let running = Running::default();
+        let registry = Arc::new(Registry::new(config.services.clone()));
+        let running = Running { registry, ..Running::default() };
         let registry = &running.registry;
         let facade = |(settings, server): (&config::Facade, &Server)| {
             let mut settings = settings.clone();

@@ -43,6 +43,9 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an upstream may take to begin its answer: what most proxies grant, so that applications expect no more.
 pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Requests of one service at its upstream at once: what one link may bring by default.
+pub const MAX_IN_FLIGHT: u32 = settings::limits::STREAMS;
+
 /// Links to each address of a gateway: one carries what one core can do.
 pub const LINKS: u32 = 1;
 
@@ -137,6 +140,10 @@ pub struct Service {
     pub response_timeout: Duration,
     /// How long a body may stand still; `None` for as long as it likes, because event streams do.
     pub idle_timeout: Option<Duration>,
+    /// Requests at the upstream at once.
+    pub max_in_flight: u32,
+    /// Whether an idempotent request may be sent again when the upstream closes an idle connection under it.
+    pub retry: bool,
     /// How long the whole exchange may take, if it is none that goes on by its nature.
     pub total_timeout: Option<Duration>,
 }

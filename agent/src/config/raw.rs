@@ -56,6 +56,8 @@ pub(super) struct RawService {
     pub(super) connect_timeout: Option<Text>,
     pub(super) response_timeout: Option<Text>,
     pub(super) idle_timeout: Option<Text>,
+    pub(super) max_in_flight: Option<Text>,
+    pub(super) retry: Option<Text>,
     pub(super) total_timeout: Option<Text>,
 }
 
