@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard},
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -12,11 +15,15 @@ use tokio::sync::watch;
 use crate::{limits::LINKS_PER_AGENT, listener::Peer};
 
 /// Every live link of the gateway.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Registry {
     state: Mutex<State>,
     /// Counts changes; whoever waits for an agent watches it.
     changes: watch::Sender<u64>,
+    /// Requests that wait for an agent.
+    waiting: AtomicU32,
+    /// How many of them there may be.
+    most_waiting: u32,
 }
 
 #[derive(Debug, Default)]
@@ -65,9 +72,17 @@ pub(crate) enum Unavailable {
     NoAgent,
     /// Those that serve it have as many streams as they take, or have been tried.
     Full,
+    /// No link serves the name, and as many requests as may wait for one.
+    Crowded(u32),
 }
 
 impl Registry {
+    /// Without links. So many requests may wait for one at once.
+    pub(crate) fn new(most_waiting: u32) -> Self {
+        let (state, changes) = (Mutex::default(), watch::Sender::default());
+        Self { state, changes, waiting: AtomicU32::new(0), most_waiting }
+    }
+
     /// Adds a link. It stays until the returned guard is dropped.
     pub(crate) fn add(&self, entry: Entry) -> Registered<'_> {
         let mut state = self.lock();
@@ -121,7 +136,21 @@ impl Registry {
             Err(Unavailable::NoAgent) if !wait.is_zero() => {}
             chosen => return chosen,
         }
+        // Dropped, and so given back, when an agent comes, the time is up, or the client gives up.
+        let _waits = Waits::begin(self)?;
         tokio::time::timeout(wait, self.comes(service, tried)).await.unwrap_or(Err(Unavailable::NoAgent))
+    }
+
+    /// Requests that wait for an agent.
+    pub(crate) fn waiting(&self) -> u32 {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Closes every link of an agent, in the middle of whatever it does; how many there were.
+    pub(crate) fn close(&self, agent: &str) -> usize {
+        let state = self.lock();
+        let links = state.links.values().filter(|entry| entry.agent == agent);
+        links.map(|entry| entry.connection.close()).count()
     }
 
     /// Waits until a service has a link, or has only full ones.
@@ -181,6 +210,23 @@ impl State {
                 }
             }
         }
+    }
+}
+
+/// A request that waits for an agent.
+struct Waits<'a>(&'a Registry);
+
+impl<'a> Waits<'a> {
+    fn begin(registry: &'a Registry) -> Result<Self, Unavailable> {
+        let before = registry.waiting.fetch_add(1, Ordering::Relaxed);
+        let waits = Self(registry);
+        if before < registry.most_waiting { Ok(waits) } else { Err(Unavailable::Crowded(registry.most_waiting)) }
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

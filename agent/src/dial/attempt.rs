@@ -24,7 +24,7 @@ use tokio_rustls::TlsConnector;
 use super::{backoff::Outcome, standing::Standing};
 use crate::{
     config::GatewayUrl,
-    limits::{DIAL, REFUSAL_BYTES, REFUSAL_SHOWN},
+    limits::{DIAL, GREETING, REFUSAL_BYTES, REFUSAL_SHOWN},
 };
 
 /// What a dial needs besides an address.
@@ -48,8 +48,10 @@ pub(super) enum DialError {
     Upgrade(String),
     #[error(transparent)]
     Greeting(#[from] GreetingError),
-    #[error("no hello within {} s", DIAL.as_secs())]
+    #[error("no answer to the upgrade within {} s", DIAL.as_secs())]
     TimedOut,
+    #[error("no answer to the hello within {} s", GREETING.as_secs())]
+    NotGreeted,
 }
 
 impl DialError {
@@ -74,28 +76,22 @@ impl DialError {
 impl Dialer {
     /// Dials once.
     pub(super) async fn dial(&self, address: SocketAddr) -> Result<(GatewayLink, GatewayHello), DialError> {
-        tokio::time::timeout(DIAL, self.connect(address)).await.unwrap_or(Err(DialError::TimedOut))
+        let upgraded = tokio::time::timeout(DIAL, self.connect(address)).await.unwrap_or(Err(DialError::TimedOut))?;
+        let greeting = greet(TokioIo::new(upgraded), self.standing.hello.clone(), self.standing.limits);
+        Ok(tokio::time::timeout(GREETING, greeting).await.map_err(|_| DialError::NotGreeted)??)
     }
 
-    async fn connect(&self, address: SocketAddr) -> Result<(GatewayLink, GatewayHello), DialError> {
+    async fn connect(&self, address: SocketAddr) -> Result<Upgraded, DialError> {
         let stream = TcpStream::connect(address).await.map_err(DialError::Connect)?;
         tune(&stream).map_err(DialError::Connect)?;
         if !self.url.tls {
-            return self.open(stream).await;
+            return self.upgrade(stream).await;
         }
         let name =
             ServerName::try_from(self.url.host.clone()).map_err(|error| DialError::Upgrade(error.to_string()))?;
         let stream =
             TlsConnector::from(self.standing.tls.clone()).connect(name, stream).await.map_err(DialError::Tls)?;
-        self.open(stream).await
-    }
-
-    async fn open<S>(&self, stream: S) -> Result<(GatewayLink, GatewayHello), DialError>
-    where
-        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    {
-        let upgraded = self.upgrade(stream).await?;
-        Ok(greet(TokioIo::new(upgraded), self.standing.hello.clone(), self.standing.limits).await?)
+        self.upgrade(stream).await
     }
 
     async fn upgrade<S>(&self, stream: S) -> Result<Upgraded, DialError>
