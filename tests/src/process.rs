@@ -15,7 +15,7 @@ use std::{
 
 use crate::{
     scratch::Scratch,
-    wait::{until, until_so},
+    wait::{until, until_so, within},
 };
 
 /// A running `reachback`. Dropping it kills it.
@@ -130,6 +130,19 @@ impl Drop for Process {
             eprintln!("the log of a process:\n{}", self.log().join("\n"));
         }
     }
+}
+
+/// Runs `reachback` to its end: its exit code, and what it printed and complained about.
+///
+/// # Panics
+/// If a signal ends it, or the deadline comes first.
+pub async fn run(args: &[&str]) -> (i32, String) {
+    let mut command = Command::new(binary());
+    command.args(args).env_remove("RUST_LOG").stdin(Stdio::null());
+    let ended = tokio::task::spawn_blocking(move || command.output().expect("the binary can be started"));
+    let ended = within("the end of a command", ended).await.expect("nothing panics");
+    let printed = [ended.stdout, ended.stderr].concat();
+    (ended.status.code().expect("no signal ends it"), String::from_utf8_lossy(&printed).into_owned())
 }
 
 /// Reads lines as they come.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
 mod admission;
+mod approval;
 mod audit;
 mod bodies;
 mod calls;
