@@ -114,6 +114,15 @@ impl Process {
         matches!(self.child.try_wait(), Ok(None))
     }
 
+    /// Processor time that it has used, in ticks of a hundredth of a second; 0 where the system does not tell.
+    #[must_use]
+    pub fn ticks(&self) -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
+        // The name, in parentheses, may hold anything; time in user and kernel mode are fields 14 and 15.
+        let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+        fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum()
+    }
+
     /// Memory that it holds, in bytes; 0 where the system does not tell.
     #[must_use]
     pub fn resident(&self) -> u64 {
