@@ -5,7 +5,8 @@ use settings::{At, CommandLine, Entries, Fault, Findings, Invalid, Source, Text,
 
 use super::Flags;
 
-/// Keys that only a gateway's configuration has: they tell one from an agent's.
+/// Keys that only a gateway's configuration has: they tell one from an agent's. Without `admission`, which is too near to
+/// `admin`, which both have.
 pub const KEYS_OF_ITS_OWN: &[&str] = &[
     "listen",
     "path",
@@ -13,7 +14,6 @@ pub const KEYS_OF_ITS_OWN: &[&str] = &[
     "facades",
     "wait_for_agent",
     "agents",
-    "admission",
     "admission_hold",
     "state_file",
     "heartbeat",
