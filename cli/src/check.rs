@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use agent::{config::Protocol, whitelist::Mode};
-use gateway::config::{Agents, Facade, Forwarded, Hosts, Routing};
+use gateway::config::{Admission, Agents, Facade, Forwarded, Hosts, Routing};
 use settings::{
     Limits, Source,
     report::did_you_mean,
@@ -93,8 +93,15 @@ fn of_gateway(config: &gateway::config::Config) -> Lines {
             line("agent", format!("{} for {}", agent.name, services.join(", ")))
         })),
     }
+    let admission = match config.admission {
+        Admission::Auto => "at once".to_owned(),
+        Admission::Approve { hold } => format!("when somebody approves it; held for {} meanwhile", show(hold)),
+    };
+    lines.push(line("let in", admission));
+    lines.extend(config.state_file.iter().map(|file| line("state file", file.display().to_string())));
     lines.push(line("links", of_limits(config.limits)));
-    lines.push(line("requests", format!("{} at once at a facade", config.requests)));
+    let waiting = config.waiting_requests;
+    lines.push(line("requests", format!("{} at once at a facade; {waiting} may wait for an agent", config.requests)));
     lines.push(line("heartbeat", show(config.heartbeat)));
     lines.push(line("drain", format!("up to {}", show(config.drain_grace))));
     if !config.allowed_origins.is_empty() {

@@ -33,7 +33,7 @@ use super::{
 };
 use crate::{
     config::GatewayUrl,
-    limits::{DIAL, REFUSAL_BYTES, REFUSAL_SHOWN},
+    limits::{DIAL, GREETING, REFUSAL_BYTES, REFUSAL_SHOWN},
 };
 
 /// What a dial needs.
@@ -60,8 +60,10 @@ pub(super) enum DialError {
     Upgrade(String),
     #[error(transparent)]
     Greeting(#[from] GreetingError),
-    #[error("no hello within {} s", DIAL.as_secs())]
+    #[error("no answer to the upgrade within {} s", DIAL.as_secs())]
     TimedOut,
+    #[error("no answer to the hello within {} s", GREETING.as_secs())]
+    NotGreeted,
 }
 
 impl DialError {
@@ -90,10 +92,12 @@ pub(super) fn outcome_of(status: StatusCode, retry_after: Option<Duration>) -> O
 impl Dialer {
     /// Dials once.
     pub(super) async fn dial(&self) -> Result<(GatewayLink, GatewayHello), DialError> {
-        tokio::time::timeout(DIAL, self.connect()).await.unwrap_or(Err(DialError::TimedOut))
+        let upgraded = tokio::time::timeout(DIAL, self.connect()).await.unwrap_or(Err(DialError::TimedOut))?;
+        let greeting = greet(TokioIo::new(upgraded), self.standing.hello.clone(), self.standing.limits);
+        Ok(tokio::time::timeout(GREETING, greeting).await.map_err(|_| DialError::NotGreeted)??)
     }
 
-    async fn connect(&self) -> Result<(GatewayLink, GatewayHello), DialError> {
+    async fn connect(&self) -> Result<Upgraded, DialError> {
         match &self.way {
             Way::Address(address) => {
                 let stream = TcpStream::connect(address).await.map_err(DialError::Connect)?;
@@ -104,26 +108,18 @@ impl Dialer {
         }
     }
 
-    async fn secure<S>(&self, stream: S) -> Result<(GatewayLink, GatewayHello), DialError>
+    async fn secure<S>(&self, stream: S) -> Result<Upgraded, DialError>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         if !self.url.tls {
-            return self.open(stream).await;
+            return self.upgrade(stream).await;
         }
         let name =
             ServerName::try_from(self.url.host.clone()).map_err(|error| DialError::Upgrade(error.to_string()))?;
         let stream =
             TlsConnector::from(self.standing.tls.clone()).connect(name, stream).await.map_err(DialError::Tls)?;
-        self.open(stream).await
-    }
-
-    async fn open<S>(&self, stream: S) -> Result<(GatewayLink, GatewayHello), DialError>
-    where
-        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    {
-        let upgraded = self.upgrade(stream).await?;
-        Ok(greet(TokioIo::new(upgraded), self.standing.hello.clone(), self.standing.limits).await?)
+        self.upgrade(stream).await
     }
 
     async fn upgrade<S>(&self, stream: S) -> Result<Upgraded, DialError>

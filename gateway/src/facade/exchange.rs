@@ -161,6 +161,10 @@ fn unavailable(why: Unavailable, service: &ServiceName) -> Failure {
         Unavailable::NoAgent => {
             Failure::retry_safe(FailureCode::NoAgent, format!("no agent that serves {service} is connected"))
         }
+        Unavailable::Crowded(most) => Failure::retry_safe(
+            FailureCode::Overloaded,
+            format!("{most} requests wait for an agent already, as many as limits.waiting_requests allows"),
+        ),
         Unavailable::Full | Unavailable::Tried => Failure::retry_safe(
             FailureCode::Overloaded,
             format!("every link that serves {service} has as many streams open as it takes"),

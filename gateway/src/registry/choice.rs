@@ -1,6 +1,9 @@
 //! Which link gets a request, and the wait until one can take it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use proto::{link::Connection, session::OpenError, wire::ServiceName};
 use tokio::time::{Instant, timeout_at};
@@ -38,6 +41,8 @@ pub(crate) enum Unavailable {
     Full,
     /// The service has this many requests in flight, as many as it may.
     Busy(u32),
+    /// No link serves the name, and this many requests wait for one, as many as may.
+    Crowded(u32),
 }
 
 /// What earlier tries say against a link; the less the better.
@@ -121,7 +126,7 @@ impl Registry {
         let (mut agent_by, mut room_by) = (None, None);
         loop {
             let waited = match (why, self.load(service)) {
-                (Unavailable::Tried, _) => return Err(why),
+                (Unavailable::Tried | Unavailable::Crowded(_), _) => return Err(why),
                 (Unavailable::NoAgent, _) | (_, None) => {
                     let by = *agent_by.get_or_insert_with(|| Instant::now() + wait);
                     timeout_at(by, self.agent_comes(service, tried)).await
@@ -141,6 +146,8 @@ impl Registry {
 
     /// Waits until a service has an agent, or there is another reason why no link can be had.
     async fn agent_comes(&self, service: &ServiceName, tried: &[Tried]) -> Result<Chosen, Unavailable> {
+        // Dropped, and so given back, when an agent comes, the time is up, or the client gives up.
+        let _waits = Waits::begin(self)?;
         let mut changes = self.changes.subscribe();
         loop {
             match self.choose(service, tried, false) {
@@ -171,6 +178,23 @@ impl Registry {
 
     fn load(&self, service: &ServiceName) -> Option<Arc<Load>> {
         self.lock().by_service.get(service).map(|serving| serving.load.clone())
+    }
+}
+
+/// A request that waits for an agent.
+struct Waits<'a>(&'a Registry);
+
+impl<'a> Waits<'a> {
+    fn begin(registry: &'a Registry) -> Result<Self, Unavailable> {
+        let before = registry.waiting.fetch_add(1, Ordering::Relaxed);
+        let waits = Self(registry);
+        if before < registry.most_waiting { Ok(waits) } else { Err(Unavailable::Crowded(registry.most_waiting)) }
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

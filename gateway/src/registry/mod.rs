@@ -6,7 +6,10 @@ mod load;
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Instant,
 };
 
@@ -21,11 +24,15 @@ pub(crate) use self::{
 use crate::{config, limits::LINKS_PER_AGENT, listener::Peer};
 
 /// Every live link of the gateway.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Registry {
     state: Mutex<State>,
     /// Counts changes; whoever waits for an agent watches it.
     changes: watch::Sender<u64>,
+    /// Requests that wait for an agent.
+    waiting: AtomicU32,
+    /// How many of them there may be.
+    most_waiting: u32,
     /// What the configuration says of single services.
     settings: BTreeMap<ServiceName, config::Service>,
 }
@@ -76,8 +83,22 @@ pub(crate) struct Served {
 }
 
 impl Registry {
-    pub(crate) fn new(settings: BTreeMap<ServiceName, config::Service>) -> Self {
-        Self { settings, ..Self::default() }
+    /// Without links. At most `most_waiting` requests wait for one at once.
+    pub(crate) fn new(settings: BTreeMap<ServiceName, config::Service>, most_waiting: u32) -> Self {
+        let (state, changes) = (Mutex::default(), watch::Sender::default());
+        Self { state, changes, waiting: AtomicU32::new(0), most_waiting, settings }
+    }
+
+    /// Requests that wait for an agent.
+    pub(crate) fn waiting(&self) -> u32 {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Closes every link of an agent, in the middle of whatever it does; how many there were.
+    pub(crate) fn close(&self, agent: &str) -> usize {
+        let state = self.lock();
+        let links = state.links.values().filter(|entry| entry.agent == agent);
+        links.map(|entry| entry.connection.close()).count()
     }
 
     /// Adds a link. It stays until the returned guard is dropped.
