@@ -102,6 +102,7 @@ fn of_gateway(config: &gateway::config::Config) -> Lines {
     lines.push(line("links", of_limits(config.limits)));
     let waiting = config.waiting_requests;
     lines.push(line("requests", format!("{} at once at a facade; {waiting} may wait for an agent", config.requests)));
+    lines.extend(config.services.iter().map(|(name, service)| of_service_at_gateway(name.as_str(), service)));
     lines.push(line("heartbeat", show(config.heartbeat)));
     lines.push(line("drain", format!("up to {}", show(config.drain_grace))));
     if !config.allowed_origins.is_empty() {
@@ -136,6 +137,13 @@ fn of_facade(facade: &Facade) -> (String, String) {
         Forwarded::Replace => "; sets X-Forwarded-* and Forwarded",
     };
     line("facade", format!("{route}, on {listen}; waits {} for an agent{forwarded}", show(facade.wait_for_agent)))
+}
+
+fn of_service_at_gateway(name: &str, service: &gateway::config::Service) -> (String, String) {
+    let gateway::config::Service { retry, max_in_flight, queue, queue_timeout, .. } = service;
+    let retry = if *retry { "" } else { "; nothing is sent twice" };
+    let waits = show(*queue_timeout);
+    line("service", format!("{name}: {max_in_flight} requests at once, {queue} more wait up to {waits}{retry}"))
 }
 
 fn of_hosts(hosts: &Hosts, url: impl Fn(&str) -> String) -> String {
