@@ -1,13 +1,19 @@
-//! The gateway about itself: probes on `health`, and everything on the loopback `admin` listener. Read-only.
+//! The gateway about itself: probes on `health`, and everything on the loopback `admin` listener, which also takes the
+//! wish to drain.
 
 use std::{sync::Arc, time::Instant};
 
-use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{HeaderMap, StatusCode, header},
+    routing::{get, post},
+};
 use serde::Serialize;
-use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::{Hosts, Routing},
+    drain::Drain,
     facade::Facade,
     registry::Registry,
 };
@@ -19,7 +25,7 @@ pub(crate) struct Status {
     pub(crate) started: Instant,
     pub(crate) registry: Arc<Registry>,
     pub(crate) facades: Vec<Arc<Facade>>,
-    pub(crate) draining: CancellationToken,
+    pub(crate) drain: Drain,
 }
 
 /// The routes that may be offered beyond loopback.
@@ -27,9 +33,20 @@ pub(crate) fn health(status: Arc<Status>) -> Router {
     Router::new().route("/livez", get(async || "ok\n")).route("/readyz", get(ready)).with_state(status)
 }
 
-/// Those, and what only the host itself may read.
+/// Those, and what only the host itself may read and ask for.
 pub(crate) fn admin(status: Arc<Status>) -> Router {
-    health(status.clone()).merge(Router::new().route("/status", get(full)).with_state(status))
+    let routes = Router::new().route("/status", get(full)).route("/drain", post(drain)).with_state(status.clone());
+    health(status).merge(routes)
+}
+
+/// Drains, and answers when that is over. Whoever asks again waits for the same end.
+async fn drain(State(status): State<Arc<Status>>, headers: HeaderMap) -> (StatusCode, &'static str) {
+    // Any page can make a browser send this, but not without saying where the page is from.
+    if headers.contains_key(header::ORIGIN) {
+        return (StatusCode::FORBIDDEN, "browsers may not ask for that: the request has an Origin\n");
+    }
+    status.drain.run().await;
+    (StatusCode::OK, "drained\n")
 }
 
 #[derive(Serialize)]
@@ -40,10 +57,10 @@ struct Readiness {
 
 /// Ready does not wait for agents: they reach a gateway through whatever routes only to those that are ready.
 async fn ready(State(status): State<Arc<Status>>) -> (StatusCode, Json<Readiness>) {
-    let draining = status.draining.is_cancelled();
-    let reasons = if draining { vec!["draining"] } else { vec![] };
-    let code = if draining { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
-    (code, Json(Readiness { ready: !draining, reasons }))
+    let reasons = Vec::from_iter(status.drain.stage());
+    let ready = reasons.is_empty();
+    let code = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (code, Json(Readiness { ready, reasons }))
 }
 
 #[derive(Serialize)]
@@ -52,6 +69,7 @@ struct Full {
     version: &'static str,
     uptime_s: u64,
     draining: bool,
+    drained: bool,
     links: Vec<LinkStatus>,
     services: std::collections::BTreeMap<String, ServiceStatus>,
     facades: Vec<FacadeStatus>,
@@ -107,7 +125,8 @@ async fn full(State(status): State<Arc<Status>>) -> Json<Full> {
         gateway: status.name.clone(),
         version: env!("CARGO_PKG_VERSION"),
         uptime_s: status.started.elapsed().as_secs(),
-        draining: status.draining.is_cancelled(),
+        draining: status.drain.begun.is_cancelled(),
+        drained: status.drain.done.is_cancelled(),
         streams: links.iter().map(|link| link.streams).sum(),
         links,
         services,

@@ -8,6 +8,7 @@ mod admin;
 mod auth;
 mod client;
 pub mod config;
+mod drain;
 mod facade;
 mod failure;
 mod limits;
@@ -33,6 +34,7 @@ use self::{
     accept::Tunnel,
     admin::Status,
     config::Tls,
+    drain::Drain,
     facade::Facade,
     limits::{HANDSHAKE, IDLE_CONNECTION, LAST_WORDS},
     registry::Registry,
@@ -85,22 +87,26 @@ impl Gateway {
         servers.filter_map(|(what, server)| Some((what, server.listener.address()?))).collect()
     }
 
-    /// Runs until `shutdown`, then drains: no new requests, what is in flight finishes within the grace period, and
-    /// the links close last.
+    /// Runs until `shutdown`. It drains then, or earlier if the admin listener is asked to: clients are sent elsewhere,
+    /// no new requests are taken, what is in flight finishes within the grace period, and the links close last.
     pub async fn run(self, shutdown: CancellationToken) {
-        let grace = self.config.drain_grace;
-        let running = self.start(&shutdown);
-        shutdown.cancelled().await;
+        let (delay, grace) = (self.config.drain_delay, self.config.drain_grace);
+        let drain = Drain::before(&shutdown);
+        let running = self.start(&drain);
+        drain.begun.cancelled().await;
         info!(grace_s = grace.as_secs(), "draining");
-        if tokio::time::timeout(grace, running.drain()).await.is_err() {
+        if tokio::time::timeout(grace, running.drain(delay)).await.is_err() {
             warn!("the grace period is over: closing what is still in flight");
-            running.registry.entries().iter().for_each(|entry| entry.connection.close());
+            running.cut();
             // Whoever has not listened by then learns it from the lost connection.
             let _ = tokio::time::timeout(LAST_WORDS, running.links.wait()).await;
         }
+        info!("drained");
+        drain.done.cancel();
+        shutdown.cancelled().await;
     }
 
-    fn start(self, shutdown: &CancellationToken) -> Running {
+    fn start(self, drain: &Drain) -> Running {
         let Self { config, tunnel, facades, admin, health } = self;
         let running = Running::default();
         let registry = &running.registry;
@@ -115,7 +121,7 @@ impl Gateway {
             started: Instant::now(),
             registry: registry.clone(),
             facades: states.clone(),
-            draining: shutdown.clone(),
+            drain: drain.clone(),
         });
         for (server, state) in facades.into_iter().zip(states) {
             let answer = move |arrival| state.clone().answer(arrival);
@@ -126,7 +132,7 @@ impl Gateway {
                 tokio::spawn(run_router(server, router));
             }
         }
-        let tunnel_state = Tunnel::new(&config, registry.clone(), running.arrivals.stop.clone(), running.links.clone());
+        let tunnel_state = Tunnel::new(&config, registry.clone(), running.arrivals.stopped(), running.links.clone());
         let tunnel_state = Arc::new(tunnel_state);
         let answer = move |arrival| std::future::ready(tunnel_state.answer(arrival));
         tokio::spawn(tunnel.run(proto::link::tune, answer, running.arrivals.clone()));
@@ -144,12 +150,20 @@ struct Running {
 }
 
 impl Running {
-    async fn drain(&self) {
-        self.requests.finish().await;
-        self.arrivals.stop.cancel();
+    async fn drain(&self, delay: Duration) {
+        self.requests.finish(delay).await;
+        self.arrivals.stop();
         self.registry.entries().iter().for_each(|entry| entry.connection.drain("the gateway shuts down"));
         self.links.close();
         self.links.wait().await;
+    }
+
+    /// Ends what a drain has not brought to an end.
+    fn cut(&self) {
+        self.requests.stop();
+        self.arrivals.stop();
+        self.registry.entries().iter().for_each(|entry| entry.connection.close());
+        self.links.close();
     }
 }
 

@@ -7,7 +7,7 @@ use super::Flags;
 
 /// Keys that only a gateway's configuration has: they tell one from an agent's.
 pub const KEYS_OF_ITS_OWN: &[&str] =
-    &["listen", "path", "insecure_listen", "facades", "wait_for_agent", "agents", "heartbeat", "allowed_origins"];
+    &["listen", "path", "insecure_listen", "facades", "wait_for_agent", "agents", "heartbeat", "drain_delay", "allowed_origins"];
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -22,6 +22,7 @@ pub(super) struct RawConfig {
     pub(super) health: Option<At<RawListener>>,
     pub(super) agents: Vec<At<RawAgent>>,
     pub(super) heartbeat: Option<Text>,
+    pub(super) drain_delay: Option<Text>,
     pub(super) drain_grace: Option<Text>,
     pub(super) limits: RawGatewayLimits,
     pub(super) allowed_origins: Vec<Text>,
