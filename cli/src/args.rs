@@ -1,6 +1,6 @@
 //! The command line: what can be asked of `reachback`, and the configuration that its flags make.
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use settings::Invalid;
@@ -59,10 +59,23 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Drain a gateway or an agent that runs on this machine, and wait until it has: for a preStop hook
+    ///
+    /// It takes no new work from then on, but runs until it is told to end. Exit code 0: it is drained; 1: it is not.
+    Drain {
+        /// Its `admin` listener, such as 127.0.0.1:7101
+        #[arg(long, value_name = "ADDR", value_parser = admin)]
+        admin: SocketAddr,
+    },
     /// Ask the whitelist of an agent's configuration, or have rules proposed for it
     Allow(AllowArgs),
     /// Try the bridge: gateway, agent and a small REST server in one process, until Ctrl-C
     Demo,
+}
+
+fn admin(text: &str) -> Result<SocketAddr, String> {
+    let wrong = "write the address of its `admin` listener, which is loopback, such as 127.0.0.1:7101";
+    settings::net::loopback_address(text).map_err(|_| wrong.to_owned())
 }
 
 /// A gateway from a file, or from flags for a first try on one machine.
@@ -155,13 +168,16 @@ mod tests {
 
     #[test]
     fn a_file_and_flags_exclude_each_other() {
-        let good: [&[&str]; 4] = [
+        let good: [&[&str]; 5] = [
+            &["drain", "--admin", "[::1]:7101"],
             &["gateway", "--config", "f"],
             &["gateway", "--listen", "a", "--facade", "b", "--facade", "c", "--token-file", "t"],
             &["agent", "--config", "f", "--log-format", "json"],
             &["agent", "--gateway", "a", "--service", "b", "--allow", "c", "--token-file", "t", "--name", "n"],
         ];
-        let bad: [&[&str]; 9] = [
+        let bad: [&[&str]; 11] = [
+            &["drain"],
+            &["drain", "--admin", "10.0.0.1:7101"],
             &["gateway"],
             &["gateway", "--listen", "a"],
             &["gateway", "--facade", "a"],

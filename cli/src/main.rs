@@ -4,6 +4,7 @@ mod allow;
 mod args;
 mod check;
 mod demo;
+mod drain;
 mod exit;
 mod logs;
 mod memory;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         Command::Gateway(args) => run(gateway(args)),
         Command::Agent(args) => run(agent(args)),
         Command::Check { config } => check::check(&config),
+        Command::Drain { admin } => run(drain::drain(admin)),
         Command::Allow(args) => allow::run(&args),
         Command::Demo => run(demo::run()),
     });
