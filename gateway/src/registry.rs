@@ -68,19 +68,22 @@ pub(crate) enum Unavailable {
 }
 
 impl Registry {
-    /// Adds a link. It stays until the returned guard is dropped.
+    /// Adds a link. It stays until the returned guard is dropped. A new instance of an agent is perhaps its successor:
+    /// links of others have to show that they are alive.
     pub(crate) fn add(&self, entry: Entry) -> Registered<'_> {
         let mut state = self.lock();
+        let predecessors = state.predecessors(&entry);
         let id = state.next_id;
         state.next_id += 1;
         state.index(id, &entry.services);
         state.links.insert(id, entry);
         drop(state);
+        predecessors.iter().for_each(Connection::doubt);
         self.changed();
         Registered { registry: self, id }
     }
 
-    /// The link that serves a name with the fewest streams in flight; among equals, each in its turn. Those that were
+    /// The link that serves a name with the fewest streams in flight, and an agent that is not in doubt; among equals, each in its turn. Those that were
     /// `tried` already are not asked again.
     pub(crate) fn choose(&self, service: &ServiceName, tried: &[LinkId]) -> Result<Chosen, Unavailable> {
         let mut state = self.lock();
@@ -92,15 +95,15 @@ impl Registry {
         }
         let (later, first) = serving.links.split_at(serving.turn % serving.links.len());
         let mut unavailable = Unavailable::NoAgent;
-        let mut best: Option<(usize, LinkId, &Connection)> = None;
+        let mut best: Option<((bool, usize), LinkId, &Connection)> = None;
         for (&id, connection) in first.iter().chain(later).map(|id| (id, &links[id].connection)) {
             match connection.can_open() {
                 Ok(()) if tried.contains(&id) => unavailable = Unavailable::Full,
                 Ok(()) => {
                     // One link is the usual case, and needs no comparison.
-                    let streams = if serving.links.len() == 1 { 0 } else { connection.streams() };
-                    if best.is_none_or(|(least, ..)| streams < least) {
-                        best = Some((streams, id, connection));
+                    let load = if serving.links.len() == 1 { (false, 0) } else { connection.load() };
+                    if best.is_none_or(|(least, ..)| load < least) {
+                        best = Some((load, id, connection));
                     }
                 }
                 Err(OpenError::Full) => unavailable = Unavailable::Full,
@@ -165,6 +168,15 @@ impl Registry {
 }
 
 impl State {
+    /// The links of other instances of the agent, if this is the first link of its own.
+    fn predecessors(&self, entry: &Entry) -> Vec<Connection> {
+        let of_agent = || self.links.values().filter(|other| other.agent == entry.agent);
+        if of_agent().any(|other| other.instance == entry.instance) {
+            return Vec::new();
+        }
+        of_agent().map(|other| other.connection.clone()).collect()
+    }
+
     fn index(&mut self, id: LinkId, services: &[ServiceName]) {
         for service in services {
             self.by_service.entry(service.clone()).or_default().links.push(id);

@@ -6,8 +6,17 @@ use settings::{At, CommandLine, Entries, Fault, Findings, Invalid, Source, Text,
 use super::Flags;
 
 /// Keys that only a gateway's configuration has: they tell one from an agent's.
-pub const KEYS_OF_ITS_OWN: &[&str] =
-    &["listen", "path", "insecure_listen", "facades", "wait_for_agent", "agents", "heartbeat", "drain_delay", "allowed_origins"];
+pub const KEYS_OF_ITS_OWN: &[&str] = &[
+    "listen",
+    "path",
+    "insecure_listen",
+    "facades",
+    "wait_for_agent",
+    "agents",
+    "heartbeat",
+    "drain_delay",
+    "allowed_origins",
+];
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
