@@ -83,8 +83,8 @@ impl Registry {
         Registered { registry: self, id }
     }
 
-    /// The link that serves a name with the fewest streams in flight, and an agent that is not in doubt; among equals, each in its turn. Those that were
-    /// `tried` already are not asked again.
+    /// The link that serves a name with the fewest streams in flight; among equals, each in its turn. One whose agent is
+    /// in doubt is the last resort, and those that were `tried` already are not asked again.
     pub(crate) fn choose(&self, service: &ServiceName, tried: &[LinkId]) -> Result<Chosen, Unavailable> {
         let mut state = self.lock();
         let State { links, by_service, .. } = &mut *state;

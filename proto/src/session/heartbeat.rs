@@ -2,12 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-use super::{SessionError, limits::STALL_HEARTBEATS};
+use super::{
+    SessionError,
+    limits::{PING_REST, STALL_HEARTBEATS},
+};
 
 #[derive(Debug)]
 pub(super) struct Heartbeat {
     every: Duration,
     next_ping: Instant,
+    pinged: Option<Instant>,
     /// When the first ping that has no answer yet was sent.
     unanswered: Option<Instant>,
     heard: Instant,
@@ -33,6 +37,7 @@ impl Heartbeat {
         Self {
             every,
             next_ping: now,
+            pinged: None,
             unanswered: None,
             heard: now,
             blocked_since: None,
@@ -76,8 +81,10 @@ impl Heartbeat {
     pub(super) fn handle_timeout(&mut self, now: Instant) -> Result<(), SessionError> {
         self.forgive_own_absence(now);
         if self.doubt == Doubt::New {
-            self.doubt = Doubt::Until(now + self.every / 2);
-            self.next_ping = now;
+            // Peers bear only so many pings, and doubts may come one after the other.
+            let earliest = self.pinged.map_or(now, |pinged| pinged + self.every.min(PING_REST));
+            self.next_ping = earliest.max(now).min(self.next_ping);
+            self.doubt = Doubt::Until(self.next_ping + self.every / 2);
         }
         if now >= self.silent_at() {
             return Err(SessionError::Silent);
@@ -87,6 +94,7 @@ impl Heartbeat {
         }
         if now >= self.next_ping {
             self.next_ping = now + self.every;
+            self.pinged = Some(now);
             self.unanswered.get_or_insert(now);
             self.ping_due = true;
         }
