@@ -6,6 +6,7 @@ mod admission;
 mod audit;
 mod bodies;
 mod calls;
+mod drain;
 mod failures;
 mod forwarded;
 mod framing;
