@@ -211,15 +211,22 @@ async fn a_rolling_restart_of_a_fleet_loses_no_request() {
 #[tokio::test]
 async fn the_successor_of_a_frozen_agent_is_asked_and_two_of_one_name_both_work() {
     let fleet = Fleet::new().await;
-    let gateway = fleet.gateway(0, "heartbeat: 4s");
+    let gateway = fleet.gateway(0, "heartbeat: 4s\nadmin: { listen: 127.0.0.1:0 }");
+    let ups = |count| {
+        let ups = || gateway.log().iter().filter(|line| line.contains("link up")).count();
+        until_so("links of the gateway", move || ups() == count)
+    };
     let frozen = fleet.agent("one", 1);
-    gateway.line(&["link up"]).await;
+    ups(1).await;
+    let status = format!("http://{}/status", gateway.address("admin").await);
     let facade = fleet.facade(0);
     until_listening(facade).await;
     frozen.signal("STOP");
     let lost = tokio::spawn(async move { call(facade, "POST", "/bytes/6", "Content-Length: 0\r\n").await });
+    let is_sent = async || (client::json(&status).await["streams"] == 1).then_some(());
+    until("the call on its way", is_sent).await;
     let mut successor = fleet.agent("one", 1);
-    links_up(&successor, 1).await;
+    ups(2).await;
     for _ in 0..10 {
         // Whichever has its turn: only the successor answers.
         assert_eq!(call(facade, "GET", "/bytes/6", "").await.status(), 200);
@@ -228,9 +235,7 @@ async fn the_successor_of_a_frozen_agent_is_asked_and_two_of_one_name_both_work(
     assert_eq!((lost.status(), lost.failure()), (502, Some("link_lost")));
     // It was only asleep: it comes back, and both live.
     frozen.signal("CONT");
-    links_up(&frozen, 2).await;
-    let is_heard = async || (gateway.log().iter().filter(|line| line.contains("link up")).count() == 3).then_some(());
-    until("the third link", is_heard).await;
+    ups(3).await;
     successor.kill();
     assert_eq!(call(facade, "GET", "/bytes/6", "").await.status(), 200);
 }
