@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use agent::whitelist::Mode;
+use agent::{config::Protocol, whitelist::Mode};
 use gateway::config::{Agents, Facade, Forwarded, Hosts, Routing};
 use settings::{
     Limits, Source,
@@ -159,7 +159,11 @@ fn of_limits(limits: Limits) -> String {
 
 fn of_agent(config: &agent::config::Config) -> Lines {
     let mut lines = vec![line("name", config.name.clone())];
-    lines.extend(config.gateways.iter().map(|gateway| line("gateway", gateway.to_string())));
+    lines.extend(config.gateways.iter().map(|gateway| {
+        let by =
+            config.proxies.get(gateway).map(|proxy| format!(" by the proxy {proxy}, which {} names", proxy.said_by));
+        line("gateway", format!("{gateway}{}", by.unwrap_or_default()))
+    }));
     let token = if config.token.is_some() { "shown to every gateway" } else { "none" };
     lines.push(line("token", token.to_owned()));
     if let Some(ca) = &config.ca {
@@ -167,7 +171,8 @@ fn of_agent(config: &agent::config::Config) -> Lines {
     }
     lines.extend(of_probes(config.admin, config.health));
     for service in &config.services {
-        lines.push(line("service", format!("{} at {}", service.name, service.upstream)));
+        let protocol = if service.protocol == Protocol::H2c { ", in HTTP/2" } else { "" };
+        lines.push(line("service", format!("{} at {}{protocol}", service.name, service.upstream)));
         if service.mode == Mode::Audit {
             lines.push(line("  mode", "audit: what no rule allows is SENT, and logged".to_owned()));
         }

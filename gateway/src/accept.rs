@@ -152,7 +152,15 @@ impl Tunnel {
         let AgentHello { instance, services, version, .. } = hello;
         info!(instance, version, services = names(&services), "link up");
         let since = Instant::now();
-        let entry = Entry { agent, instance, version, address, since, services, connection: connection.clone() };
+        let entry = Entry {
+            agent,
+            instance: instance.into(),
+            version,
+            address,
+            since,
+            services,
+            connection: connection.clone(),
+        };
         let registered = self.registry.add(entry);
         if self.stop.is_cancelled() {
             // It said hello while the others were told.

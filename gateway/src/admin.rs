@@ -92,6 +92,10 @@ struct LinkStatus {
 struct ServiceStatus {
     agents: std::collections::BTreeSet<String>,
     links: usize,
+    /// Requests in flight, those that wait for room, and how many were sent a second time.
+    requests: u32,
+    waiting: u32,
+    retries: u64,
 }
 
 #[derive(Serialize)]
@@ -117,9 +121,13 @@ async fn full(State(status): State<Arc<Status>>) -> Json<Full> {
             services: entry.services.iter().map(ToString::to_string).collect(),
             address: entry.address.to_string(),
             agent: entry.agent,
-            instance: entry.instance,
+            instance: entry.instance.to_string(),
             version: entry.version,
         });
+    }
+    for served in status.registry.served() {
+        let known = services.entry(served.service.to_string()).or_default();
+        (known.requests, known.waiting, known.retries) = (served.in_flight, served.waiting, served.retries);
     }
     Json(Full {
         gateway: status.name.clone(),

@@ -11,9 +11,13 @@ use std::{
     task::{Context, Poll},
 };
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
-use crate::socket::Socket;
+use crate::{limits::FIRST_BYTES, socket::Socket};
+
+/// What a client that speaks HTTP/2 without being asked says first (RFC 9113 §3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// What is known of a connection without asking it.
 #[derive(Debug, Default)]
@@ -90,11 +94,35 @@ impl Drop for Busy {
 pub(crate) struct Client {
     stream: Socket,
     activity: Arc<Activity>,
+    /// What was read to learn the protocol, until it is read again.
+    first: BytesMut,
+}
+
+/// What a client speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Http1,
+    Http2,
 }
 
 impl Client {
     pub(crate) fn new(stream: Socket, activity: Arc<Activity>) -> Self {
-        Self { stream, activity }
+        Self { stream, activity, first: BytesMut::new() }
+    }
+
+    /// Tells by the first bytes what the client speaks. They are not lost.
+    pub(crate) async fn protocol(&mut self) -> io::Result<Protocol> {
+        // Room for a usual head, so that HTTP/1.1 costs no second read.
+        self.first.reserve(FIRST_BYTES);
+        loop {
+            let ended = self.stream.read_buf(&mut self.first).await? == 0;
+            if self.first.starts_with(PREFACE) {
+                return Ok(Protocol::Http2);
+            }
+            if ended || !PREFACE.starts_with(&self.first) {
+                return Ok(Protocol::Http1);
+            }
+        }
     }
 
     /// Says whether its end is a reset from now on, if the process is killed too.
@@ -119,6 +147,11 @@ impl Drop for Client {
 
 impl AsyncRead for Client {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.first.is_empty() {
+            let length = buf.remaining().min(self.first.len());
+            buf.put_slice(&self.first.split_to(length));
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }

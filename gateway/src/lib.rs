@@ -70,7 +70,8 @@ impl Gateway {
         let tunnel = bind("tunnel", config.listen.into(), None, HANDSHAKE).await?;
         let mut facades = Vec::new();
         for facade in &config.facades {
-            facades.push(bind("facade", facade.listen.clone(), facade.tls.as_ref(), IDLE_CONNECTION).await?);
+            let server = bind("facade", facade.listen.clone(), facade.tls.as_ref(), IDLE_CONNECTION).await?;
+            facades.push(Server { http2: true, ..server });
         }
         let admin = bind_optional("admin", config.admin).await?;
         let health = bind_optional("health", config.health).await?;
@@ -108,7 +109,8 @@ impl Gateway {
 
     fn start(self, drain: &Drain) -> Running {
         let Self { config, tunnel, facades, admin, health } = self;
-        let running = Running::default();
+        let registry = Arc::new(Registry::new(config.services.clone()));
+        let running = Running { registry, ..Running::default() };
         let registry = &running.registry;
         let facade = |(settings, server): (&config::Facade, &Server)| {
             let mut settings = settings.clone();

@@ -22,9 +22,41 @@ pub(crate) const RETRY_AFTER_SECONDS: u16 = 1;
 /// keep it going round.
 pub(crate) const LINKS_TRIED: usize = 4;
 
+/// Bytes of a body that are kept until its answer begins, so that it can be sent again: what most calls of an API have.
+pub(crate) const KEPT_BODY: usize = 64 * 1024;
+
+/// Bytes kept so by all requests of one facade: 512 of the longest. What finds no room is sent once.
+pub(crate) const KEPT_BODIES: usize = 32 * 1024 * 1024;
+
+/// Retries that each request earns its service …
+pub(crate) const RETRY_SHARE: f64 = 0.2;
+
+/// … and those that each second does: a service with little traffic has none to take a share of.
+pub(crate) const RETRIES_PER_SECOND: f64 = 10.0;
+
+/// How long what was earned can be spent: a link that breaks takes the requests of a moment with it, all at once.
+pub(crate) const RETRY_WINDOW: Duration = Duration::from_secs(10);
+
+/// How often the first in a queue looks for room unasked: other services may have left it on the same links.
+pub(crate) const QUEUE_LOOK: Duration = Duration::from_millis(50);
+
 /// Bytes read from a client at once, and thereby of the head of a request: two chunks. More than a processor's cache
 /// holds would cost bulk.
 pub(crate) const CLIENT_BUFFER: usize = 128 * 1024;
+
+/// Bytes read at first from a client, to learn what it speaks: most heads fit.
+pub(crate) const FIRST_BYTES: usize = 1024;
+
+/// Requests on one HTTP/2 connection at once; a client waits with more. As many as a link takes.
+pub(crate) const CLIENT_STREAMS: u32 = 1024;
+
+/// What the body of each of them may send ahead of its reader, in bytes, and as much of an answer waits for a slow
+/// client: two chunks, more than a round trip on one machine needs.
+pub(crate) const CLIENT_STREAM_WINDOW: u32 = 128 * 1024;
+
+/// The largest head on such a connection, in bytes as RFC 9113 §6.5.2 counts: what a link carries. The whitelist
+/// refuses less than that with a reason.
+pub(crate) const CLIENT_HEAD: u32 = 96 * 1024 + 256 * 32;
 
 /// Connections of one listener at once; more wait in the kernel's queue. Each costs a task and a few kilobytes.
 pub(crate) const CONNECTIONS: usize = 8192;

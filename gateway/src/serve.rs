@@ -3,7 +3,7 @@
 use std::{
     convert::Infallible,
     io,
-    pin::pin,
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -12,9 +12,13 @@ use std::{
 };
 
 use axum::body::Body;
-use http::{HeaderValue, Request, Response, StatusCode, header};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::TokioIo;
+use http::{HeaderValue, Request, Response, StatusCode, Version, header};
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::service_fn,
+};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
     net::TcpStream,
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -23,9 +27,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, warn};
 
 use crate::{
-    client::{Activity, Busy, Client},
+    client::{Activity, Busy, Client, Protocol},
     config::{Listen, Tls},
-    limits::{ACCEPT_REST, BACKLOG, CLIENT_BUFFER, CONNECTIONS, DRAIN_IDLE, LAST_ACCEPT, LAST_CALL},
+    limits::{
+        ACCEPT_REST, BACKLOG, CLIENT_BUFFER, CLIENT_HEAD, CLIENT_STREAM_WINDOW, CLIENT_STREAMS, CONNECTIONS,
+        DRAIN_IDLE, LAST_ACCEPT, LAST_CALL,
+    },
     listener::{Accepted, Listener, Peer},
     socket::Socket,
 };
@@ -37,6 +44,8 @@ pub(crate) struct Server {
     /// A connection on which no request begins for this long, and none is in flight, is closed: idle ones and those
     /// that send their head a byte at a time alike.
     pub(crate) idle: Duration,
+    /// Whether HTTP/2 is spoken with clients that begin with it. Not where strangers of another network knock.
+    pub(crate) http2: bool,
 }
 
 /// The life of one listener, or of several that end together.
@@ -96,7 +105,7 @@ pub(crate) struct Arrival {
 
 impl Server {
     pub(crate) async fn bind(listen: &Listen, tls: Option<&Tls>, idle: Duration) -> io::Result<Self> {
-        Ok(Self { listener: Listener::bind(listen, tls).await?, idle })
+        Ok(Self { listener: Listener::bind(listen, tls).await?, idle, http2: false })
     }
 
     /// Serves `answer` until stopped. `tune` sets each connection's socket options.
@@ -110,7 +119,8 @@ impl Server {
         let mut exhausted = false;
         let places = Arc::new(Semaphore::new(CONNECTIONS));
         let begin = |accepted, peer, place| {
-            let connection = serve_connection(accepted, peer, answer.clone(), self.idle, serving.clone());
+            let terms = (self.idle, self.http2);
+            let connection = serve_connection(accepted, peer, answer.clone(), terms, serving.clone());
             serving.connections.spawn(async move {
                 connection.await;
                 drop(place);
@@ -151,8 +161,13 @@ impl Server {
     }
 }
 
-async fn serve_connection<A, F>(accepted: Accepted, peer: Peer, answer: A, idle: Duration, serving: Serving)
-where
+async fn serve_connection<A, F>(
+    accepted: Accepted,
+    peer: Peer,
+    answer: A,
+    (idle, http2): (Duration, bool),
+    serving: Serving,
+) where
     A: Fn(Arrival) -> F + Send + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
@@ -162,7 +177,7 @@ where
         None => return,
     };
     let activity = Arc::new(Activity::default());
-    serve_http(stream, peer, answer, idle, serving, &activity).await;
+    serve_http(stream, peer, answer, idle, serving, http2, &activity).await;
     if let Some(rest) = activity.take_rest() {
         rest.await;
     }
@@ -174,16 +189,25 @@ async fn serve_http<A, F>(
     answer: A,
     idle: Duration,
     serving: Serving,
+    http2: bool,
     activity: &Arc<Activity>,
 ) where
     A: Fn(Arrival) -> F + Send + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
-    let client = TokioIo::new(Client::new(stream, activity.clone()));
     let requests = activity.clone();
-    let Serving { leaving, stop, .. } = serving;
+    let Serving { leaving, closed, stop, .. } = serving;
+    let mut client = Client::new(stream, activity.clone());
+    let protocol = tokio::select! {
+        biased;
+        protocol = client.protocol(), if http2 => protocol,
+        () = std::future::ready(()), if !http2 => Ok(Protocol::Http1),
+        () = stop.cancelled() => return,
+        () = self::idle(activity, idle) => return debug!(%peer, "closing an idle connection"),
+    };
     let service = service_fn(move |request| {
-        let is_last = leaving.load(Ordering::Relaxed);
+        let request: Request<Incoming> = request;
+        let is_last = leaving.load(Ordering::Relaxed) && request.version() != Version::HTTP_2;
         let answered = answer(Arrival { request, peer, busy: Busy::new(&requests) });
         async move {
             let mut response = answered.await;
@@ -193,24 +217,60 @@ async fn serve_http<A, F>(
             Ok::<_, Infallible>(response)
         }
     });
-    let connection =
-        http1::Builder::new().max_buf_size(CLIENT_BUFFER).serve_connection(client, service).with_upgrades();
-    let mut connection = pin!(connection);
-    let served = tokio::select! {
-        biased;
-        served = &mut connection => served,
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            tokio::select! {
-                served = connection => served,
-                // A client that has sent half a head must not hold the drain up.
-                () = self::idle(activity, DRAIN_IDLE) => return,
-            }
+    let client = TokioIo::new(client);
+    let served = match protocol {
+        Ok(Protocol::Http1) => {
+            let builder = http1::Builder::new().max_buf_size(CLIENT_BUFFER).serve_connection(client, service);
+            attend(builder.with_upgrades(), |connection| connection.graceful_shutdown(), activity, idle, &stop).await
         }
-        () = self::idle(activity, idle) => return debug!(%peer, "closing an idle connection"),
+        Ok(Protocol::Http2) => {
+            let connection = http2_builder().serve_connection(client, service);
+            // Boxed: it is large, and would make every other connection's task as large.
+            // It has a word for leaving that loses nothing, and so needs no last call.
+            Box::pin(attend(connection, |connection| connection.graceful_shutdown(), activity, idle, &closed)).await
+        }
+        Err(error) => return debug!(%peer, %error, "a client's connection ended before a request"),
     };
-    if let Err(error) = served {
-        debug!(%peer, %error, "a client's connection ended early");
+    match served {
+        Some(Ok(())) => {}
+        Some(Err(error)) => debug!(%peer, %error, "a client's connection ended early"),
+        None => debug!(%peer, "closing an idle connection"),
+    }
+}
+
+/// What hyper and h2 do by themselves stays: they bound resets, pings, settings and empty frames that ask for work.
+fn http2_builder() -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder.max_concurrent_streams(CLIENT_STREAMS).max_header_list_size(CLIENT_HEAD);
+    builder.initial_stream_window_size(CLIENT_STREAM_WINDOW).max_send_buf_size(CLIENT_STREAM_WINDOW as usize);
+    // A body that nobody reads must not hold up the others on its connection.
+    builder.initial_connection_window_size(CLIENT_STREAM_WINDOW * CLIENT_STREAMS);
+    builder
+}
+
+/// Serves a connection to its end. When it is idle or the listener stops it is asked to `finish`; `None` if nothing
+/// came of that: a client that has sent half a head must not hold a drain up.
+async fn attend<C>(
+    connection: C,
+    finish: impl FnOnce(Pin<&mut C>),
+    activity: &Activity,
+    idle: Duration,
+    stop: &CancellationToken,
+) -> Option<hyper::Result<()>>
+where
+    C: Future<Output = hyper::Result<()>>,
+{
+    let mut connection = pin!(connection);
+    tokio::select! {
+        biased;
+        served = &mut connection => return Some(served),
+        () = stop.cancelled() => {}
+        () = self::idle(activity, idle) => {}
+    }
+    finish(connection.as_mut());
+    tokio::select! {
+        served = connection => Some(served),
+        () = self::idle(activity, DRAIN_IDLE) => None,
     }
 }
 

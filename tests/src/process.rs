@@ -36,11 +36,25 @@ impl Process {
     /// If there is no binary and none can be built.
     #[must_use]
     pub fn start(role: &str, yaml: &str, folder: &Scratch) -> Self {
+        Self::start_in(&[], role, yaml, folder)
+    }
+
+    /// The same with these environment variables. Those of the tests that name proxies are not passed on.
+    ///
+    /// # Panics
+    /// As [`Process::start`].
+    #[must_use]
+    pub fn start_in(environment: &[(&str, &str)], role: &str, yaml: &str, folder: &Scratch) -> Self {
         static NEXT: AtomicU16 = AtomicU16::new(0);
         let file = format!("{role}-{}.yaml", NEXT.fetch_add(1, Ordering::Relaxed));
         folder.write(&file, yaml);
         let mut command = Command::new(binary());
         command.args([role, "--log-level", "debug", "--config", &file]).current_dir(folder.path());
+        let names_a_proxy = |name: &str| name.to_ascii_lowercase().ends_with("_proxy");
+        for (name, _) in env::vars_os().filter(|(name, _)| names_a_proxy(&name.to_string_lossy())) {
+            command.env_remove(name);
+        }
+        command.envs(environment.iter().copied());
         command.env_remove("RUST_LOG").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary can be started");
         let log = collect(child.stderr.take().expect("standard error is piped"));

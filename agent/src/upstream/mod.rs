@@ -1,9 +1,16 @@
 //! The replay: an admitted request becomes a plain HTTP call to the configured upstream, and its answer a response.
 //!
-//! Only an [`Admitted`] gets here. No redirects, no proxy variables, no cookies, no decompression, no hidden retries.
+//! Only an [`Admitted`] gets here. No redirects, no proxy variables, no cookies, no decompression. A request
+//! is sent once; what little is sent on a second connection is in `again`.
 
+mod again;
+mod connections;
 mod conversation;
 mod download;
+mod failures;
+mod http1;
+mod http2;
+mod outgoing;
 mod pool;
 mod upgrade;
 mod upload;
@@ -11,19 +18,18 @@ mod upload;
 use std::{
     fmt,
     future::{Future, poll_fn},
-    io,
     pin::{Pin, pin},
     sync::Arc,
     task::{Poll, ready},
     time::Duration,
 };
 
-use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri, header};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use proto::{
     hop::{self, is_plainly_framed, remove_hop_by_hop},
-    link::{Body, BodyError, Responder},
+    link::{Body, Responder},
     session::Stopped,
     wire::{Failure, FailureCode, RequestId, ResponseHead},
 };
@@ -32,24 +38,21 @@ use tokio::{
     time::{Instant, error::Elapsed, timeout_at},
 };
 
+pub(crate) use self::again::Judge;
 use self::{
+    again::Again,
+    connections::Connections,
     conversation::{Answer, Conversation, SendError},
     download::download,
-    pool::Pool,
-    upload::{Activity, Upload, UploadError},
+    failures::{NotOpened, no_answer, not_opened, too_late},
+    upload::{Activity, Upload},
 };
-use crate::{
-    config,
-    whitelist::{Admitted, Parts},
-};
+use crate::{config, whitelist::Admitted};
 
-/// Carries the request id, the same in both logs.
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// One service's server, and the idle connections to it.
+/// One service's server, and the connections to it.
 pub(crate) struct Upstream {
     settings: config::Service,
-    pool: Arc<Pool>,
+    connections: Arc<Connections>,
 }
 
 /// How a replay ended, for the log.
@@ -83,22 +86,27 @@ enum NoAnswer {
 }
 
 impl Upstream {
-    /// Takes over the idle connections of an earlier one for the same server.
+    /// Takes over the connections of an earlier one for the same server.
     pub(crate) fn new(settings: config::Service, earlier: Option<&Self>) -> Self {
-        let same = earlier.filter(|earlier| earlier.settings.upstream == settings.upstream);
-        let pool = same.map(|earlier| earlier.pool.clone()).unwrap_or_default();
-        Self { settings, pool }
+        let server = |settings: &config::Service| (settings.upstream.clone(), settings.protocol);
+        let same = earlier.filter(|earlier| server(&earlier.settings) == server(&settings));
+        let connections = match same {
+            Some(same) => same.connections.clone(),
+            None => Arc::new(Connections::new(settings.protocol)),
+        };
+        Self { settings, connections }
     }
 
     /// Closes connections that have lain idle for too long.
     pub(crate) fn sweep(&self) {
-        self.pool.sweep();
+        self.connections.sweep();
     }
 
-    /// Replays a request and passes the answer on.
+    /// Replays a request and passes the answer on. `judge` gives the request again, if it has to be sent twice.
     pub(crate) async fn replay(
         &self,
         admitted: Admitted,
+        judge: Judge<'_>,
         request_id: &RequestId,
         body: Body,
         responder: Responder,
@@ -120,10 +128,16 @@ impl Upstream {
         let end = total.map(|total| Instant::now() + total);
         // What goes on by its nature ends by a rule's time, not by the service's.
         let ends = Ends { usual: end, stream: end.filter(|_| rule.is_some()) };
-        let (request, activity) = build(admitted, request_id, body);
+        let bodiless = body.as_ref().is_none_or(http_body::Body::is_end_stream);
+        let judge = Some(judge).filter(|_| self.settings.retry && bodiless);
+        let again = Again::new(judge, &admitted, request_id, self.settings.protocol);
+        let (request, activity) = match outgoing::build(admitted, request_id, body, self.settings.protocol) {
+            Ok(built) => built,
+            Err(failure) => return fail(responder, failure),
+        };
         // The time of the rule takes the place of the service's: then only its end counts.
         let patience = if rule.is_none() { Some(self.settings.response_timeout) } else { None };
-        let exchanged = until(end, pin!(self.exchange(request, &activity, patience, &responder))).await;
+        let exchanged = until(end, pin!(self.exchange(request, again, &activity, patience, &responder))).await;
         match exchanged.unwrap_or_else(|_| Err(NoAnswer::Failed(too_late(total.unwrap_or_default())))) {
             Ok((response, conversation)) => match raw.filter(|_| upgrade::is_made(&response)) {
                 Some(raw) => Box::pin(self.switch(response, conversation, raw, ends.stream, responder)).await,
@@ -138,12 +152,15 @@ impl Upstream {
     async fn exchange(
         &self,
         mut request: Request<Upload>,
+        mut again: Again<'_>,
         activity: &Activity,
         patience: Option<Duration>,
         responder: &Responder,
     ) -> Result<(Response<Incoming>, Conversation), NoAnswer> {
+        let mut closed = false;
         loop {
-            let pooled = self.pool.take();
+            // Where one was closed under a request, others that lay idle are no better.
+            let pooled = if closed { None } else { self.connections.take() };
             let reused = pooled.is_some();
             let mut conversation = match pooled {
                 Some(conversation) => conversation,
@@ -155,7 +172,10 @@ impl Upstream {
                 Ok(response) => return Ok((response, conversation)),
                 // The server closed the idle connection just now, and not a byte was sent: this is no retry.
                 Err(SendError::Failed { unsent: Some(unsent), .. }) if reused => request = *unsent,
-                Err(SendError::Failed { error, .. }) => return Err(no_answer(&error)),
+                Err(SendError::Failed { error, .. }) => match again.request(&error).filter(|_| reused) {
+                    Some(repeated) => (request, closed) = (repeated, true),
+                    None => return Err(no_answer(&error, activity)),
+                },
                 Err(SendError::Flooded) => {
                     let message = "the upstream sends informational answers without end";
                     return Err(NoAnswer::Failed(Failure::new(FailureCode::UpstreamProtocol, message)));
@@ -181,18 +201,17 @@ impl Upstream {
     async fn connect(&self) -> Result<Conversation, Failure> {
         let config::Upstream { host, port, .. } = &self.settings.upstream;
         let limit = self.settings.connect_timeout;
-        let connected = tokio::time::timeout(limit, TcpStream::connect((host.as_str(), *port))).await;
-        let stream = match connected {
-            Ok(connected) => connected.and_then(|stream| stream.set_nodelay(true).map(|()| stream)),
-            Err(_) => {
-                let message = format!("the upstream did not accept a connection within {limit:?}");
-                return Err(Failure::retry_safe(FailureCode::UpstreamConnectTimeout, message));
+        let connect = async {
+            let connect = TcpStream::connect((host.as_str(), *port));
+            match tokio::time::timeout(limit, connect).await {
+                Ok(connected) => {
+                    let tuned = connected.and_then(|stream| stream.set_nodelay(true).map(|()| stream));
+                    tuned.map_err(NotOpened::Refused)
+                }
+                Err(_) => Err(NotOpened::TooLate),
             }
         };
-        let stream = stream.map_err(|error| refused(&error))?;
-        Conversation::new(stream).await.map_err(|error| {
-            Failure::retry_safe(FailureCode::UpstreamRefused, format!("the upstream's connection failed: {error}"))
-        })
+        self.connections.open(connect).await.map_err(|why| not_opened(why, limit))
     }
 
     /// Drives the conversation until the answer's head is there, nobody wants it, or it is too late.
@@ -258,9 +277,7 @@ impl Upstream {
         if !whole {
             return Replayed::Cut(status);
         }
-        if conversation.becomes_ready().await {
-            self.pool.put(conversation);
-        }
+        self.connections.put(conversation).await;
         Replayed::Answered(status)
     }
 }
@@ -294,36 +311,6 @@ fn fail(responder: Responder, failure: Failure) -> Replayed {
     Replayed::Failed(code)
 }
 
-/// The request as the upstream gets it: the judged bytes, and framing that fits the actual body.
-fn build(admitted: Parts, request_id: &RequestId, body: Option<Body>) -> (Request<Upload>, Activity) {
-    let Parts { method, path_and_query, mut headers, content_length, limits, upgrade, .. } = admitted;
-    let (upload, activity) = match body {
-        Some(body) => Upload::new(body.with_length(content_length), limits.max_body),
-        None => Upload::none(),
-    };
-    let bodiless = upload.is_end_stream();
-    match upgrade {
-        Some(upgrade) => upgrade::ask(upgrade, &mut headers),
-        None if headers.contains_key(header::TE) => {
-            headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
-        }
-        None => {}
-    }
-    match content_length {
-        Some(length) => headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length)),
-        // Said explicitly: hyper assumes that a GET of unknown length has no body.
-        None if !bodiless => headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked")),
-        None => None,
-    };
-    let request_id = HeaderValue::from_str(request_id.as_str()).expect("a request id is visible ASCII");
-    headers.insert(X_REQUEST_ID, request_id);
-    let mut request = Request::new(upload);
-    *request.method_mut() = method;
-    *request.uri_mut() = Uri::from(path_and_query);
-    *request.headers_mut() = headers;
-    (request, activity)
-}
-
 /// The answer's head as it travels, or why it must not.
 fn answer_head(head: http::response::Parts) -> Result<ResponseHead, Failure> {
     let wrong = |message: &'static str| Err(Failure::new(FailureCode::UpstreamProtocol, message));
@@ -347,29 +334,4 @@ fn answer_head(head: http::response::Parts) -> Result<ResponseHead, Failure> {
         return wrong("the upstream's answer has too many or too long headers");
     }
     Ok(head)
-}
-
-fn too_late(limit: Duration) -> Failure {
-    Failure::new(FailureCode::UpstreamTimeout, format!("the upstream did not begin to answer within {limit:?}"))
-}
-
-fn refused(error: &io::Error) -> Failure {
-    Failure::retry_safe(FailureCode::UpstreamRefused, format!("cannot connect to the upstream: {error}"))
-}
-
-/// What it means that a request brought an error instead of an answer.
-fn no_answer(error: &hyper::Error) -> NoAnswer {
-    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<UploadError>());
-    NoAnswer::Failed(match cause {
-        Some(UploadError::Body(BodyError::Stream(_))) => return NoAnswer::Cancelled,
-        Some(UploadError::TooLarge) => Failure::new(FailureCode::BodyTooLarge, UploadError::TooLarge.to_string()),
-        Some(cause) => Failure::new(FailureCode::BadRequest, cause.to_string()),
-        None if error.is_parse_too_large() => {
-            Failure::new(FailureCode::UpstreamProtocol, "the upstream's answer has too many or too long headers")
-        }
-        None if !error.is_parse() => {
-            Failure::new(FailureCode::UpstreamProtocol, "the upstream closed the connection without an answer")
-        }
-        None => Failure::new(FailureCode::UpstreamProtocol, format!("the upstream's answer is not HTTP: {error}")),
-    })
 }

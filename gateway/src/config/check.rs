@@ -13,6 +13,7 @@ use super::{
     AgentCredential, Agents, Config, DRAIN_DELAY, DRAIN_DELAY_EXPOSED, DRAIN_GRACE, Facade, HEARTBEAT, Hosts, Listen,
     PATH, REQUESTS, Routing, ServicePattern, WAIT_FOR_AGENT, facade,
     raw::{RawAgent, RawConfig},
+    service,
 };
 
 /// Heartbeats: faster ones load small machines, slower ones leave the dead in the registry for minutes.
@@ -22,7 +23,7 @@ const HEARTBEATS: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=
 const LONGEST_DRAIN: Duration = Duration::from_secs(3600);
 
 /// Most requests in flight at one facade: beyond it the process runs out of file descriptors first.
-const MOST_REQUESTS: u32 = 1_000_000;
+pub(super) const MOST_REQUESTS: u32 = 1_000_000;
 
 /// Longest tunnel path, in bytes.
 const PATH_BYTES: usize = 256;
@@ -46,6 +47,7 @@ fn config(raw: &RawConfig, found: &mut Findings<'_>) -> Option<Config> {
     let drain_delay = drain_delay(raw, drain_grace, facades.as_deref(), found);
     let limits = raw.limits.of_links().check(found);
     let requests = found.or(raw.limits.requests_per_facade.as_ref(), REQUESTS, count_within(1..=MOST_REQUESTS));
+    let services = service::check_all(&raw.services, found);
     let origins = found.each(&raw.allowed_origins, origin);
     warn_of_unserved(agents.as_ref(), facades.as_deref(), found);
 
@@ -63,6 +65,7 @@ fn config(raw: &RawConfig, found: &mut Findings<'_>) -> Option<Config> {
         drain_grace: drain_grace?,
         limits: limits?,
         requests: requests?,
+        services: services?,
         allowed_origins: origins?.into_iter().map(|origin| origin.value).collect(),
         warnings: Vec::new(),
     })

@@ -5,6 +5,7 @@ mod facade;
 mod listen;
 mod pattern;
 mod raw;
+mod service;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -41,6 +42,15 @@ pub const DRAIN_DELAY_EXPOSED: Duration = Duration::from_secs(5);
 /// Requests in flight at one facade: the streams of four full links; past that, waiting helps nobody.
 pub const REQUESTS: u32 = 4096;
 
+/// Requests in flight of one service: half of what a facade takes, so that one slow service leaves room for others.
+pub const MAX_IN_FLIGHT: u32 = 2048;
+
+/// Requests of one service that wait for room: what a service of 500 requests a second works off in the time below.
+pub const QUEUE: u32 = 1024;
+
+/// How long a request waits for room: a burst has passed by then, and whatever lasts longer gets worse by waiting.
+pub const QUEUE_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// A gateway's checked configuration.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -69,6 +79,8 @@ pub struct Config {
     pub limits: Limits,
     /// Requests in flight at each facade.
     pub requests: u32,
+    /// What holds for single services; the default for all others.
+    pub services: BTreeMap<ServiceName, Service>,
     /// Values of `Origin` that an upgrade may carry, in lower case. Agents send none, browsers always do.
     pub allowed_origins: Vec<String>,
     /// What is permitted but probably not meant, each with its place.
@@ -94,6 +106,26 @@ pub struct AgentCredential {
     pub token: Token,
     /// The services that it may serve; at least one pattern.
     pub services: Vec<ServicePattern>,
+}
+
+/// What holds for one service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Service {
+    /// Whether idempotent requests may be sent a second time after a link was lost.
+    pub retry: bool,
+    /// Requests in flight.
+    pub max_in_flight: u32,
+    /// Requests that wait until there is room.
+    pub queue: u32,
+    /// How long each of them waits.
+    pub queue_timeout: Duration,
+}
+
+impl Default for Service {
+    fn default() -> Self {
+        Self { retry: true, max_in_flight: MAX_IN_FLIGHT, queue: QUEUE, queue_timeout: QUEUE_TIMEOUT }
+    }
 }
 
 /// A local HTTP listener.

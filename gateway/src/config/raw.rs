@@ -33,6 +33,7 @@ pub(super) struct RawConfig {
     pub(super) heartbeat: Option<Text>,
     pub(super) drain_delay: Option<Text>,
     pub(super) drain_grace: Option<Text>,
+    pub(super) services: Entries<RawService>,
     pub(super) limits: RawGatewayLimits,
     pub(super) allowed_origins: Vec<Text>,
 }
@@ -49,6 +50,15 @@ pub(super) struct RawFacade {
     pub(super) mode: Option<Text>,
     pub(super) tls: Option<At<RawTls>>,
     pub(super) forwarded: Option<Text>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawService {
+    pub(super) retry: Option<Text>,
+    pub(super) max_in_flight: Option<Text>,
+    pub(super) queue: Option<Text>,
+    pub(super) queue_timeout: Option<Text>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -13,6 +13,7 @@ use hyper::ext::ReasonPhrase;
 use proto::{
     hop::{content_length, remove_hop_by_hop},
     link::{Body, BodyError},
+    trailers::to_travel,
     wire::{Failure, FailureCode, ResponseHead},
 };
 
@@ -98,7 +99,7 @@ impl http_body::Body for Download {
     type Error = BodyError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        let frame = Pin::new(&mut self.body).poll_frame(cx).map_ok(checked);
         if self.ends_with_connection && matches!(frame, Poll::Ready(Some(Err(_)))) {
             self.slot.busy.cut();
         }
@@ -111,5 +112,17 @@ impl http_body::Body for Download {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+/// Trailers, too, hold only what may stand there.
+fn checked(frame: Frame<Bytes>) -> Frame<Bytes> {
+    match frame.into_trailers() {
+        Ok(mut trailers) => {
+            trailers.remove(REACHBACK_ERROR);
+            // The link has bounds of its own for them: these are never too many.
+            Frame::trailers(to_travel(trailers).ok().flatten().unwrap_or_default())
+        }
+        Err(frame) => frame,
     }
 }
