@@ -33,7 +33,7 @@ use self::{
     dial::{Dialling, Gateways, Standing},
     links::Links,
     offer::Offer,
-    probes::{Extent, Status},
+    probes::{Drain, Extent, Status},
     reload::{Reloader, Reloads},
     serve::Server,
 };
@@ -111,13 +111,15 @@ impl Agent {
             .collect()
     }
 
-    /// Runs until `shutdown`, and follows the configuration's file if it has one. Then drains: gateways are told at once,
-    /// what is in flight finishes within the grace period, and the links close.
+    /// Runs until `shutdown`, and follows the configuration's file if it has one. It drains then, or earlier if the
+    /// admin listener is asked to: gateways are told at once, what is in flight finishes within the grace period, the
+    /// links close, and no gateway is dialled again.
     pub async fn run(self, shutdown: CancellationToken) {
         let links = Arc::new(Links::default());
         let tasks = TaskTracker::new();
-        let (reloader, server) = self.start(&links, &tasks, &shutdown);
-        let grace = reloader.run(&shutdown).await;
+        let drain = Drain { begun: shutdown.child_token(), done: CancellationToken::new() };
+        let (reloader, server) = self.start(&links, &tasks, &drain);
+        let grace = reloader.run(&drain.begun).await;
         info!(grace_s = grace.as_secs(), "draining");
         links.up().iter().for_each(|link| link.connection.drain("the agent shuts down"));
         tasks.close();
@@ -127,12 +129,15 @@ impl Agent {
             // Whoever has not listened by then learns it from the lost connection.
             let _ = tokio::time::timeout(limits::LAST_WORDS, tasks.wait()).await;
         }
+        info!("drained");
+        drain.done.cancel();
+        shutdown.cancelled().await;
         if let Some(audit) = server.audit() {
             audit.close().await;
         }
     }
 
-    fn start(self, links: &Arc<Links>, tasks: &TaskTracker, shutdown: &CancellationToken) -> (Reloader, Arc<Server>) {
+    fn start(self, links: &Arc<Links>, tasks: &TaskTracker, drain: &Drain) -> (Reloader, Arc<Server>) {
         let Self { config, standing, admin, health, audit, hangup } = self;
         let server = Arc::new(Server::new(Offer::new(&config.services, None), audit));
         let reloads = Arc::new(Reloads::new(config.origin.is_some()));
@@ -143,7 +148,7 @@ impl Agent {
             links: links.clone(),
             server: server.clone(),
             reloads: reloads.clone(),
-            draining: shutdown.clone(),
+            drain: drain.clone(),
         });
         for (listener, extent) in [(admin, Extent::Admin), (health, Extent::Health)] {
             if let Some(listener) = listener {
@@ -158,7 +163,7 @@ impl Agent {
             server: server.clone(),
             links: links.clone(),
             standing: standing.clone(),
-            stop: shutdown.clone(),
+            stop: drain.begun.clone(),
             tasks: tasks.clone(),
         });
         gateways.follow(&config.gateways, config.drain_grace);

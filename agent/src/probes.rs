@@ -1,5 +1,5 @@
-//! The agent about itself: probes on `health`, and everything on the loopback `admin` listener. Read-only: the agent
-//! takes no work from any listener.
+//! The agent about itself: probes on `health`, and everything on the loopback `admin` listener. The agent takes no work
+//! from any listener; only on loopback, and only to take none any more, it can be asked for something.
 
 use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Instant};
 
@@ -30,7 +30,16 @@ pub(crate) struct Status {
     pub(crate) links: Arc<Links>,
     pub(crate) server: Arc<Server>,
     pub(crate) reloads: Arc<Reloads>,
-    pub(crate) draining: CancellationToken,
+    pub(crate) drain: Drain,
+}
+
+/// The two points in time of a drain.
+#[derive(Clone)]
+pub(crate) struct Drain {
+    /// Asked for: by a signal, or over the admin listener.
+    pub(crate) begun: CancellationToken,
+    /// Nothing is in flight any more, and there is no link. The process runs on until it is told to end.
+    pub(crate) done: CancellationToken,
 }
 
 /// Which of the routes a listener offers.
@@ -38,7 +47,7 @@ pub(crate) struct Status {
 pub(crate) enum Extent {
     /// Probes only.
     Health,
-    /// Probes and `/status`.
+    /// Probes, `/status` and `/drain`.
     Admin,
 }
 
@@ -51,8 +60,7 @@ pub(crate) async fn serve(listener: TcpListener, status: Arc<Status>, extent: Ex
         };
         let status = status.clone();
         tokio::spawn(async move {
-            let service =
-                service_fn(|request| std::future::ready(Ok::<_, Infallible>(status.answer(&request, extent))));
+            let service = service_fn(async |request| Ok::<_, Infallible>(status.answer(&request, extent).await));
             let connection =
                 http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service);
             if let Err(error) = connection.await {
@@ -85,6 +93,7 @@ struct Complete<'a> {
     version: &'static str,
     uptime_s: u64,
     draining: bool,
+    drained: bool,
     gateways: Vec<GatewayStatus>,
     links: Vec<LinkStatus>,
     services: Vec<ServiceStatus>,
@@ -113,9 +122,27 @@ struct LinkStatus {
 }
 
 impl Status {
-    fn answer(&self, request: &Request<Incoming>, extent: Extent) -> Response<Full<Bytes>> {
+    async fn answer(&self, request: &Request<Incoming>, extent: Extent) -> Response<Full<Bytes>> {
+        if request.method() == Method::POST && request.uri().path() == "/drain" && extent == Extent::Admin {
+            return self.drain(request).await;
+        }
+        self.tell(request, extent)
+    }
+
+    /// Drains, and answers when that is over. Whoever asks again waits for the same end.
+    async fn drain(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        // Any page can make a browser send this, but not without saying where the page is from.
+        if request.headers().contains_key(header::ORIGIN) {
+            return text(StatusCode::FORBIDDEN, "browsers may not ask for that: the request has an Origin\n");
+        }
+        self.drain.begun.cancel();
+        self.drain.done.cancelled().await;
+        text(StatusCode::OK, "drained\n")
+    }
+
+    fn tell(&self, request: &Request<Incoming>, extent: Extent) -> Response<Full<Bytes>> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            return text(StatusCode::METHOD_NOT_ALLOWED, "this listener is read-only\n");
+            return text(StatusCode::METHOD_NOT_ALLOWED, "this can only be read\n");
         }
         match (request.uri().path(), extent) {
             ("/livez", _) => text(StatusCode::OK, "ok\n"),
@@ -126,6 +153,7 @@ impl Status {
                 json(status, &Readiness { ready, reasons, notes: self.notes() })
             }
             ("/status", Extent::Admin) => json(StatusCode::OK, &self.complete()),
+            ("/drain", Extent::Admin) => text(StatusCode::METHOD_NOT_ALLOWED, "a drain is asked for with POST\n"),
             _ => text(StatusCode::NOT_FOUND, "not found\n"),
         }
     }
@@ -133,8 +161,8 @@ impl Status {
     /// Why the agent is of no use at the moment: it is, as soon as one gateway can reach it.
     fn not_ready(&self) -> Vec<String> {
         let mut reasons = Vec::new();
-        if self.draining.is_cancelled() {
-            reasons.push("draining".to_owned());
+        if self.drain.begun.is_cancelled() {
+            reasons.push(if self.drain.done.is_cancelled() { "drained" } else { "draining" }.to_owned());
         }
         let gateways = self.links.gateways();
         if gateways.values().all(|gateway| gateway.links == 0) {
@@ -174,7 +202,8 @@ impl Status {
             instance: &self.instance,
             version: env!("CARGO_PKG_VERSION"),
             uptime_s: self.started.elapsed().as_secs(),
-            draining: self.draining.is_cancelled(),
+            draining: self.drain.begun.is_cancelled(),
+            drained: self.drain.done.is_cancelled(),
             gateways: gateways
                 .map(|(url, gateway)| GatewayStatus { url, links: gateway.links, last_error: gateway.last_error })
                 .collect(),

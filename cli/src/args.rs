@@ -1,6 +1,6 @@
 //! The command line: what can be asked of `reachback`, and the configuration that its flags make.
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use settings::Invalid;
@@ -59,12 +59,25 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Drain a gateway or an agent that runs on this machine, and wait until it has: for a preStop hook
+    ///
+    /// It takes no new work from then on, but runs until it is told to end. Exit code 0: it is drained; 1: it is not.
+    Drain {
+        /// Its `admin` listener, such as 127.0.0.1:7101
+        #[arg(long, value_name = "ADDR", value_parser = admin)]
+        admin: SocketAddr,
+    },
     /// Ask the whitelist of an agent's configuration, or have rules proposed for it
     Allow(AllowArgs),
     /// List a running gateway's agents, and decide who is let in
     Agents(AgentsArgs),
     /// Try the bridge: gateway, agent and a small REST server in one process, until Ctrl-C
     Demo,
+}
+
+fn admin(text: &str) -> Result<SocketAddr, String> {
+    let wrong = "write the address of its `admin` listener, which is loopback, such as 127.0.0.1:7101";
+    settings::net::loopback_address(text).map_err(|_| wrong.to_owned())
 }
 
 /// A gateway from a file, or from flags for a first try on one machine.
@@ -157,7 +170,8 @@ mod tests {
 
     #[test]
     fn a_file_and_flags_exclude_each_other() {
-        let good: [&[&str]; 6] = [
+        let good: [&[&str]; 7] = [
+            &["drain", "--admin", "[::1]:7101"],
             &["gateway", "--config", "f"],
             &["gateway", "--listen", "a", "--facade", "b", "--facade", "c", "--token-file", "t"],
             &["agent", "--config", "f", "--log-format", "json"],
@@ -165,7 +179,9 @@ mod tests {
             &["agents", "list"],
             &["agents", "approve", "edge-1", "--admin", "[::1]:7101"],
         ];
-        let bad: [&[&str]; 12] = [
+        let bad: [&[&str]; 14] = [
+            &["drain"],
+            &["drain", "--admin", "10.0.0.1:7101"],
             &["agents"],
             &["agents", "approve"],
             &["agents", "list", "--admin", "10.0.0.1:7101"],

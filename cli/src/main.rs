@@ -5,6 +5,7 @@ mod allow;
 mod args;
 mod check;
 mod demo;
+mod drain;
 mod exit;
 mod logs;
 mod memory;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         Command::Gateway(args) => run(gateway(args)),
         Command::Agent(args) => run(agent(args)),
         Command::Check { config } => check::check(&config),
+        Command::Drain { admin } => run(drain::drain(admin)),
         Command::Agents(args) => run(agents::run(args)),
         Command::Allow(args) => allow::run(&args),
         Command::Demo => run(demo::run()),

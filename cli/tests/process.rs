@@ -135,6 +135,25 @@ fn a_signal_drains_and_ends_well() {
     }
 }
 
+#[test]
+fn a_drain_that_is_asked_for_leaves_the_process_until_it_is_told_to_end() {
+    let folder = Folder::new();
+    folder.write(
+        "g.yaml",
+        "listen: 127.0.0.1:0\nadmin: { listen: 127.0.0.1:0 }\nfacades: [ { listen: 127.0.0.1:0, service: orders } ]\n",
+    );
+    let mut gateway = folder.start(&["gateway", "--config", "g.yaml"]);
+    let admin = gateway.address("admin").to_string();
+    for _ in 0..2 {
+        let output = folder.check(&["drain", "--admin", &admin], 0, &[]);
+        assert_eq!(output.stdout, b"drained\n");
+    }
+    assert!(status(admin.parse().unwrap()).contains(r#""drained":true"#));
+    gateway.signal("TERM");
+    assert_eq!(gateway.code(), Some(0));
+    folder.check(&["drain", "--admin", &admin], 1, &["cannot drain what listens on", "does the sidecar run"]);
+}
+
 /// An upstream that answers everything with 204, for as long as the test runs.
 fn upstream() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -9,6 +9,7 @@ mod admission;
 mod auth;
 mod client;
 pub mod config;
+mod drain;
 mod facade;
 mod failure;
 mod limits;
@@ -35,6 +36,7 @@ use self::{
     admin::Status,
     admission::Admission,
     config::{Agents, Tls},
+    drain::Drain,
     facade::Facade,
     limits::{HANDSHAKE, IDLE_CONNECTION, LAST_WORDS},
     registry::Registry,
@@ -101,22 +103,26 @@ impl Gateway {
         servers.filter_map(|(what, server)| Some((what, server.listener.address()?))).collect()
     }
 
-    /// Runs until `shutdown`, then drains: no new requests, what is in flight finishes within the grace period, and
-    /// the links close last.
+    /// Runs until `shutdown`. It drains then, or earlier if the admin listener is asked to: clients are sent elsewhere,
+    /// no new requests are taken, what is in flight finishes within the grace period, and the links close last.
     pub async fn run(self, shutdown: CancellationToken) {
-        let grace = self.config.drain_grace;
-        let running = self.start(&shutdown);
-        shutdown.cancelled().await;
+        let (delay, grace) = (self.config.drain_delay, self.config.drain_grace);
+        let drain = Drain::before(&shutdown);
+        let running = self.start(&drain);
+        drain.begun.cancelled().await;
         info!(grace_s = grace.as_secs(), "draining");
-        if tokio::time::timeout(grace, running.drain()).await.is_err() {
+        if tokio::time::timeout(grace, running.drain(delay)).await.is_err() {
             warn!("the grace period is over: closing what is still in flight");
-            running.registry.entries().iter().for_each(|entry| entry.connection.close());
+            running.cut();
             // Whoever has not listened by then learns it from the lost connection.
             let _ = tokio::time::timeout(LAST_WORDS, running.links.wait()).await;
         }
+        info!("drained");
+        drain.done.cancel();
+        shutdown.cancelled().await;
     }
 
-    fn start(self, shutdown: &CancellationToken) -> Running {
+    fn start(self, drain: &Drain) -> Running {
         let Self { config, admission, tunnel, facades, admin, health } = self;
         let admission = Arc::new(admission);
         let running = Running::new(Registry::new(config.services.clone(), config.waiting_requests));
@@ -133,7 +139,7 @@ impl Gateway {
             registry: registry.clone(),
             admission: admission.clone(),
             facades: states.clone(),
-            draining: shutdown.clone(),
+            drain: drain.clone(),
         });
         for (server, state) in facades.into_iter().zip(states) {
             let answer = move |arrival| state.clone().answer(arrival);
@@ -144,7 +150,7 @@ impl Gateway {
                 tokio::spawn(run_router(server, router));
             }
         }
-        let (stop, links) = (running.arrivals.stop.clone(), running.links.clone());
+        let (stop, links) = (running.arrivals.stopped(), running.links.clone());
         let tunnel_state = Tunnel::new(&config, registry.clone(), admission, stop, links);
         let tunnel_state = Arc::new(tunnel_state);
         let answer = move |arrival| std::future::ready(tunnel_state.answer(arrival));
@@ -167,12 +173,20 @@ impl Running {
         Self { registry, requests: Serving::default(), arrivals: Serving::default(), links: TaskTracker::default() }
     }
 
-    async fn drain(&self) {
-        self.requests.finish().await;
-        self.arrivals.stop.cancel();
+    async fn drain(&self, delay: Duration) {
+        self.requests.finish(delay).await;
+        self.arrivals.stop();
         self.registry.entries().iter().for_each(|entry| entry.connection.drain("the gateway shuts down"));
         self.links.close();
         self.links.wait().await;
+    }
+
+    /// Ends what a drain has not brought to an end.
+    fn cut(&self) {
+        self.requests.stop();
+        self.arrivals.stop();
+        self.registry.entries().iter().for_each(|entry| entry.connection.close());
+        self.links.close();
     }
 }
 

@@ -104,6 +104,13 @@ pub(crate) const BACKLOG: i32 = 1024;
 /// How long a connection may show no sign of life while its listener drains.
 pub(crate) const DRAIN_IDLE: Duration = Duration::from_secs(2);
 
+/// How long quiet connections are still served once their listener is closed: what a client has sent by then is on its
+/// way for no longer.
+pub(crate) const LAST_CALL: Duration = Duration::from_millis(250);
+
+/// How long a listener that closes looks for another connection in its queue.
+pub(crate) const LAST_ACCEPT: Duration = Duration::from_millis(1);
+
 /// Links of one agent at once: lanes (an agent keeps 16 at most), replicas under one name and restarts together. Each has
 /// memory of its own.
 pub(crate) const LINKS_PER_AGENT: usize = 64;

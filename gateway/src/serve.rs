@@ -4,12 +4,15 @@ use std::{
     convert::Infallible,
     io,
     pin::{Pin, pin},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use axum::body::Body;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use hyper::{
     body::Incoming,
     server::conn::{http1, http2},
@@ -26,7 +29,10 @@ use tracing::{debug, warn};
 use crate::{
     client::{Activity, Busy, Client, Protocol},
     config::{Listen, Tls},
-    limits::{ACCEPT_REST, CLIENT_BUFFER, CLIENT_HEAD, CLIENT_STREAM_WINDOW, CLIENT_STREAMS, CONNECTIONS, DRAIN_IDLE},
+    limits::{
+        ACCEPT_REST, BACKLOG, CLIENT_BUFFER, CLIENT_HEAD, CLIENT_STREAM_WINDOW, CLIENT_STREAMS, CONNECTIONS,
+        DRAIN_IDLE, LAST_ACCEPT, LAST_CALL,
+    },
     listener::{Accepted, Listener, Peer},
     socket::Socket,
 };
@@ -43,19 +49,48 @@ pub(crate) struct Server {
 }
 
 /// The life of one listener, or of several that end together.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Serving {
-    /// No new connections, and none kept alive, from then on.
-    pub(crate) stop: CancellationToken,
+    /// Whether each answer is the last of its connection: it says `Connection: close`. Not a token, because it is looked
+    /// at with each request.
+    leaving: Arc<AtomicBool>,
+    /// No new connections from then on.
+    closed: CancellationToken,
+    /// Quiet connections end, and others with the answer that they wait for.
+    stop: CancellationToken,
     connections: TaskTracker,
 }
 
+impl Default for Serving {
+    fn default() -> Self {
+        let stop = CancellationToken::new();
+        Self { leaving: Arc::default(), closed: stop.child_token(), stop, connections: TaskTracker::new() }
+    }
+}
+
 impl Serving {
-    /// Takes nothing new, and returns when every connection has finished.
-    pub(crate) async fn finish(&self) {
-        self.stop.cancel();
+    /// Serves on for `delay`, but sends clients elsewhere; then takes nothing new, and returns when every connection has
+    /// finished.
+    pub(crate) async fn finish(&self, delay: Duration) {
+        self.leaving.store(true, Ordering::Relaxed);
+        tokio::time::sleep(delay).await;
+        self.closed.cancel();
         self.connections.close();
+        // A request that is on its way already is still answered.
+        let _ = tokio::time::timeout(LAST_CALL, self.connections.wait()).await;
+        self.stop.cancel();
         self.connections.wait().await;
+    }
+
+    /// Takes nothing new from now on, and keeps no connection alive.
+    pub(crate) fn stop(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+        self.stop.cancel();
+    }
+
+    /// Cancelled by [`Serving::stop`].
+    pub(crate) fn stopped(&self) -> CancellationToken {
+        self.stop.clone()
     }
 }
 
@@ -79,18 +114,23 @@ impl Server {
         A: Fn(Arrival) -> F + Clone + Send + 'static,
         F: Future<Output = Response<Body>> + Send + 'static,
     {
+        // Nobody takes all connections for finished as long as there may come another.
+        let _open = serving.connections.token();
         let mut exhausted = false;
         let places = Arc::new(Semaphore::new(CONNECTIONS));
-        while let Some((place, accepted)) = serving.stop.run_until_cancelled(self.accept(&places, tune)).await {
+        let begin = |accepted, peer, place| {
+            let terms = (self.idle, self.http2);
+            let connection = serve_connection(accepted, peer, answer.clone(), terms, serving.clone());
+            serving.connections.spawn(async move {
+                connection.await;
+                drop(place);
+            });
+        };
+        while let Some((place, accepted)) = serving.closed.run_until_cancelled(self.accept(&places, tune)).await {
             match accepted {
                 Ok((accepted, peer)) => {
                     exhausted = false;
-                    let terms = (self.idle, self.http2);
-                    let connection = serve_connection(accepted, peer, answer.clone(), terms, serving.stop.clone());
-                    serving.connections.spawn(async move {
-                        connection.await;
-                        drop(place);
-                    });
+                    begin(accepted, peer, place);
                 }
                 Err(error) if is_exhaustion(&error) => {
                     if !std::mem::replace(&mut exhausted, true) {
@@ -99,6 +139,13 @@ impl Server {
                     tokio::time::sleep(ACCEPT_REST).await;
                 }
                 Err(error) => debug!(%error, "a connection was gone before it was accepted"),
+            }
+        }
+        // Those that wait in the queue would be reset with the listener, and what they have sent would be lost.
+        for _ in 0..BACKLOG {
+            match tokio::time::timeout(LAST_ACCEPT, self.accept(&places, tune)).await {
+                Ok((place, Ok((accepted, peer)))) => begin(accepted, peer, place),
+                _ => break,
             }
         }
     }
@@ -119,18 +166,18 @@ async fn serve_connection<A, F>(
     peer: Peer,
     answer: A,
     (idle, http2): (Duration, bool),
-    stop: CancellationToken,
+    serving: Serving,
 ) where
     A: Fn(Arrival) -> F + Send + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
-    let stream = match stop.run_until_cancelled(accepted.ready()).await {
+    let stream = match serving.stop.run_until_cancelled(accepted.ready()).await {
         Some(Ok(stream)) => stream,
         Some(Err(error)) => return debug!(%peer, %error, "a client's connection ended before a request"),
         None => return,
     };
     let activity = Arc::new(Activity::default());
-    serve_http(stream, peer, answer, idle, stop, http2, &activity).await;
+    serve_http(stream, peer, answer, idle, serving, http2, &activity).await;
     if let Some(rest) = activity.take_rest() {
         rest.await;
     }
@@ -141,7 +188,7 @@ async fn serve_http<A, F>(
     peer: Peer,
     answer: A,
     idle: Duration,
-    stop: CancellationToken,
+    serving: Serving,
     http2: bool,
     activity: &Arc<Activity>,
 ) where
@@ -149,6 +196,7 @@ async fn serve_http<A, F>(
     F: Future<Output = Response<Body>> + Send + 'static,
 {
     let requests = activity.clone();
+    let Serving { leaving, closed, stop, .. } = serving;
     let mut client = Client::new(stream, activity.clone());
     let protocol = tokio::select! {
         biased;
@@ -158,8 +206,16 @@ async fn serve_http<A, F>(
         () = self::idle(activity, idle) => return debug!(%peer, "closing an idle connection"),
     };
     let service = service_fn(move |request| {
+        let request: Request<Incoming> = request;
+        let is_last = leaving.load(Ordering::Relaxed) && request.version() != Version::HTTP_2;
         let answered = answer(Arrival { request, peer, busy: Busy::new(&requests) });
-        async { Ok::<_, Infallible>(answered.await) }
+        async move {
+            let mut response = answered.await;
+            if is_last && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(response)
+        }
     });
     let client = TokioIo::new(client);
     let served = match protocol {
@@ -170,7 +226,8 @@ async fn serve_http<A, F>(
         Ok(Protocol::Http2) => {
             let connection = http2_builder().serve_connection(client, service);
             // Boxed: it is large, and would make every other connection's task as large.
-            Box::pin(attend(connection, |connection| connection.graceful_shutdown(), activity, idle, &stop)).await
+            // It has a word for leaving that loses nothing, and so needs no last call.
+            Box::pin(attend(connection, |connection| connection.graceful_shutdown(), activity, idle, &closed)).await
         }
         Err(error) => return debug!(%peer, %error, "a client's connection ended before a request"),
     };

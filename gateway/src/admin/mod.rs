@@ -1,19 +1,25 @@
 //! The gateway about itself: probes on `health`, and everything on the loopback `admin` listener, where it is also
-//! decided about agents.
+//! decided about agents, and which takes the wish to drain.
 
 mod agents;
 mod guard;
 
 use std::{sync::Arc, time::Instant};
 
-use axum::{Json, Router, extract::State, http::StatusCode, middleware::from_fn, routing::get};
+use axum::{
+    Json, Router,
+    extract::State,
+    http::StatusCode,
+    middleware::from_fn,
+    routing::{get, post},
+};
 use serde::Serialize;
-use tokio_util::sync::CancellationToken;
 
 use self::agents::{DecisionStatus, PendingStatus};
 use crate::{
     admission::Admission,
     config::{Hosts, Routing},
+    drain::Drain,
     facade::Facade,
     registry::Registry,
 };
@@ -26,7 +32,7 @@ pub(crate) struct Status {
     pub(crate) registry: Arc<Registry>,
     pub(crate) admission: Arc<Admission>,
     pub(crate) facades: Vec<Arc<Facade>>,
-    pub(crate) draining: CancellationToken,
+    pub(crate) drain: Drain,
 }
 
 /// The routes that may be offered beyond loopback.
@@ -34,10 +40,16 @@ pub(crate) fn health(status: Arc<Status>) -> Router {
     Router::new().route("/livez", get(async || "ok\n")).route("/readyz", get(ready)).with_state(status)
 }
 
-/// Those, and what only the host itself may read and decide.
+/// Those, and what only the host itself may read, decide and ask for.
 pub(crate) fn admin(status: Arc<Status>) -> Router {
-    let routes = Router::new().route("/status", get(full)).merge(agents::routes()).with_state(status.clone());
-    health(status).merge(routes).layer(from_fn(guard::local_programs_only))
+    let routes = Router::new().route("/status", get(full)).route("/drain", post(drain)).merge(agents::routes());
+    health(status.clone()).merge(routes.with_state(status)).layer(from_fn(guard::local_programs_only))
+}
+
+/// Drains, and answers when that is over. Whoever asks again waits for the same end.
+async fn drain(State(status): State<Arc<Status>>) -> (StatusCode, &'static str) {
+    status.drain.run().await;
+    (StatusCode::OK, "drained\n")
 }
 
 #[derive(Serialize)]
@@ -48,10 +60,10 @@ struct Readiness {
 
 /// Ready does not wait for agents: they reach a gateway through whatever routes only to those that are ready.
 async fn ready(State(status): State<Arc<Status>>) -> (StatusCode, Json<Readiness>) {
-    let draining = status.draining.is_cancelled();
-    let reasons = if draining { vec!["draining"] } else { vec![] };
-    let code = if draining { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
-    (code, Json(Readiness { ready: !draining, reasons }))
+    let reasons = Vec::from_iter(status.drain.stage());
+    let ready = reasons.is_empty();
+    let code = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (code, Json(Readiness { ready, reasons }))
 }
 
 #[derive(Serialize)]
@@ -60,6 +72,7 @@ struct Full {
     version: &'static str,
     uptime_s: u64,
     draining: bool,
+    drained: bool,
     links: Vec<LinkStatus>,
     services: std::collections::BTreeMap<String, ServiceStatus>,
     facades: Vec<FacadeStatus>,
@@ -129,7 +142,8 @@ async fn full(State(status): State<Arc<Status>>) -> Json<Full> {
         gateway: status.name.clone(),
         version: env!("CARGO_PKG_VERSION"),
         uptime_s: status.started.elapsed().as_secs(),
-        draining: status.draining.is_cancelled(),
+        draining: status.drain.begun.is_cancelled(),
+        drained: status.drain.done.is_cancelled(),
         streams: links.iter().map(|link| link.streams).sum(),
         links,
         services,

@@ -10,8 +10,8 @@ use settings::{
 };
 
 use super::{
-    AgentCredential, Agents, Config, DRAIN_GRACE, FAILED_ATTEMPTS, Facade, HEARTBEAT, Hosts, Listen, PATH, REQUESTS,
-    Routing, ServicePattern, WAIT_FOR_AGENT, WAITING_REQUESTS, admission, facade,
+    AgentCredential, Agents, Config, DRAIN_DELAY, DRAIN_DELAY_EXPOSED, DRAIN_GRACE, FAILED_ATTEMPTS, Facade, HEARTBEAT,
+    Hosts, Listen, PATH, REQUESTS, Routing, ServicePattern, WAIT_FOR_AGENT, WAITING_REQUESTS, admission, facade,
     raw::{RawAgent, RawConfig},
     service,
 };
@@ -44,6 +44,7 @@ fn config(raw: &RawConfig, found: &mut Findings<'_>) -> Option<Config> {
     let listeners = listeners(raw, agents.as_ref(), facades.as_deref(), found);
     let heartbeat = found.or(raw.heartbeat.as_ref(), HEARTBEAT, duration_within(HEARTBEATS));
     let drain_grace = found.or(raw.drain_grace.as_ref(), DRAIN_GRACE, duration_within(Duration::ZERO..=LONGEST_DRAIN));
+    let drain_delay = drain_delay(raw, drain_grace, facades.as_deref(), found);
     let limits = raw.limits.of_links().check(found);
     let requests = found.or(raw.limits.requests_per_facade.as_ref(), REQUESTS, count_within(1..=MOST_REQUESTS));
     let services = service::check_all(&raw.services, found);
@@ -69,6 +70,7 @@ fn config(raw: &RawConfig, found: &mut Findings<'_>) -> Option<Config> {
         failed_attempts: attempts?,
         address_header: address_header?,
         heartbeat: heartbeat?,
+        drain_delay: drain_delay?,
         drain_grace: drain_grace?,
         limits: limits?,
         requests: requests?,
@@ -105,6 +107,19 @@ fn distinct_sockets(facades: &[At<Facade>], found: &mut Findings<'_>) -> Option<
     let what = format!("a facade listens on {} already", again.value.listen);
     found.fault(again.place, Fault::new(what, "give each facade a socket of its own"));
     None
+}
+
+/// Never more than a fifth of the grace by itself, so that most of it is left for what is in flight.
+fn drain_delay(
+    raw: &RawConfig,
+    grace: Option<Duration>,
+    facades: Option<&[At<Facade>]>,
+    found: &mut Findings<'_>,
+) -> Option<Duration> {
+    let (grace, facades) = (grace?, facades?);
+    let is_exposed = |facade: &At<Facade>| facade.value.listen.address().is_some_and(|at| !net::is_loopback(at.ip()));
+    let usual = if facades.iter().any(is_exposed) { DRAIN_DELAY_EXPOSED } else { DRAIN_DELAY };
+    found.or(raw.drain_delay.as_ref(), usual.min(grace / 5), duration_within(Duration::ZERO..=grace))
 }
 
 struct Listeners {

@@ -40,6 +40,13 @@ pub const HEARTBEAT: Duration = Duration::from_secs(10);
 /// How long a drain may take: five seconds less than Kubernetes gives a pod by default.
 pub const DRAIN_GRACE: Duration = Duration::from_secs(25);
 
+/// How long a drain goes on serving while clients are sent elsewhere: long enough for an application to finish with the
+/// connections that it keeps …
+pub const DRAIN_DELAY: Duration = Duration::from_secs(1);
+
+/// … or, if a facade can be reached from other machines, for whatever balances load between gateways to notice.
+pub const DRAIN_DELAY_EXPOSED: Duration = Duration::from_secs(5);
+
 /// Requests in flight at one facade: the streams of four full links; past that, waiting helps nobody.
 pub const REQUESTS: u32 = 4096;
 
@@ -83,7 +90,9 @@ pub struct Config {
     pub address_header: Option<HeaderName>,
     /// How often each side of a link pings the other; 1 s to 5 min.
     pub heartbeat: Duration,
-    /// How long in-flight requests may take to finish once a shutdown has begun.
+    /// How long a drain goes on serving while clients are sent elsewhere; a part of the grace.
+    pub drain_delay: Duration,
+    /// How long a drain may take, until in-flight requests are cut.
     pub drain_grace: Duration,
     /// The bounds of each link.
     pub limits: Limits,

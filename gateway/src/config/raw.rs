@@ -17,6 +17,7 @@ pub const KEYS_OF_ITS_OWN: &[&str] = &[
     "admission_hold",
     "state_file",
     "heartbeat",
+    "drain_delay",
     "allowed_origins",
     "address_header",
 ];
@@ -37,6 +38,7 @@ pub(super) struct RawConfig {
     pub(super) admission_hold: Option<Text>,
     pub(super) state_file: Option<Text>,
     pub(super) heartbeat: Option<Text>,
+    pub(super) drain_delay: Option<Text>,
     pub(super) drain_grace: Option<Text>,
     pub(super) services: Entries<RawService>,
     pub(super) limits: RawGatewayLimits,

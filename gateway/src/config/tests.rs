@@ -141,6 +141,25 @@ allowed_origins: [ "https://Console.example.org", "http://localhost:3000" ]
 }
 
 #[test]
+fn how_long_a_drain_serves_on() {
+    let folder = Folder::new();
+    let check = |listen: &str, more: &str, expected_ms: Option<u128>| {
+        let agents = "agents: [ { name: a, token_file: other.token, services: [a] } ]\ninsecure_listen: true\n";
+        let text = format!("listen: 127.0.0.1:0\nfacades: [ {{ listen: '{listen}', service: a }} ]\n{agents}{more}\n");
+        let delay = folder.config(&text).map(|config| config.drain_delay.as_millis());
+        assert_eq!(delay.ok(), expected_ms, "{listen} {more}");
+    };
+    check("127.0.0.1:7080", "", Some(1000));
+    check("unix:a.sock", "", Some(1000));
+    check("0.0.0.0:7080", "", Some(5000));
+    check("0.0.0.0:7080", "drain_grace: 1s", Some(200));
+    check("0.0.0.0:7080", "drain_delay: 0s", Some(0));
+    check("127.0.0.1:7080", "drain_delay: 25s", Some(25_000));
+    check("127.0.0.1:7080", "drain_delay: 26s", None);
+    check("127.0.0.1:7080", "drain_delay: 26s\ndrain_grace: 30s", Some(26_000));
+}
+
+#[test]
 fn more_streams_ask_for_no_more_arithmetic() {
     let text = "listen: 127.0.0.1:0\nfacades: [ { listen: 127.0.0.1:0, route: path } ]\nlimits: { window: 1MiB }\n";
     let config = Folder::new().config(text).unwrap();

@@ -55,6 +55,9 @@ enum Doubt {
     Excluded,
 }
 
+/// What speaks against a link: what earlier tries say, then its load. The less the better.
+type Rank = (Doubt, (bool, usize));
+
 impl Registry {
     /// A link for a request: see [`Registry::choose`]. Waits `wait` for an agent if there is none, and in the service's
     /// queue if there is no room.
@@ -71,8 +74,8 @@ impl Registry {
     }
 
     /// The link that serves a name with the fewest streams in flight; among equals, each in its turn. Those that were
-    /// `tried` already are not asked again, and other links to their agents only if there are no others. A request that
-    /// does not stand `first` in the queue passes nobody who does.
+    /// `tried` already are not asked again, and other links to their agents, as those whose agent may be dead, only if
+    /// there are no others. A request that does not stand `first` in the queue passes nobody who does.
     fn choose(&self, service: &ServiceName, tried: &[Tried], first: bool) -> Result<Chosen, Unavailable> {
         let mut state = self.lock();
         let State { links, by_service, .. } = &mut *state;
@@ -85,7 +88,7 @@ impl Registry {
         }
         let (later, sooner) = serving.links.split_at(serving.turn % serving.links.len());
         let mut unavailable = Unavailable::NoAgent;
-        let mut best: Option<((Doubt, usize), LinkId, &Entry)> = None;
+        let mut best: Option<(Rank, LinkId, &Entry)> = None;
         for (id, entry) in sooner.iter().chain(later).map(|id| (*id, &links[id])) {
             match entry.connection.can_open() {
                 Ok(()) => {
@@ -95,9 +98,9 @@ impl Registry {
                         continue;
                     }
                     // One link is the usual case, and needs no comparison.
-                    let streams = if serving.links.len() == 1 { 0 } else { entry.connection.streams() };
-                    if best.is_none_or(|(least, ..)| (doubt, streams) < least) {
-                        best = Some(((doubt, streams), id, entry));
+                    let load = if serving.links.len() == 1 { (false, 0) } else { entry.connection.load() };
+                    if best.is_none_or(|(least, ..)| (doubt, load) < least) {
+                        best = Some(((doubt, load), id, entry));
                     }
                 }
                 Err(OpenError::Full) => unavailable = Unavailable::Full,

@@ -101,14 +101,17 @@ impl Registry {
         links.map(|entry| entry.connection.close()).count()
     }
 
-    /// Adds a link. It stays until the returned guard is dropped.
+    /// Adds a link. It stays until the returned guard is dropped. A new instance of an agent is perhaps its successor:
+    /// links of others have to show that they are alive.
     pub(crate) fn add(&self, entry: Entry) -> Registered<'_> {
         let mut state = self.lock();
+        let predecessors = state.predecessors(&entry);
         let id = state.next_id;
         state.next_id += 1;
         self.index(&mut state, id, &entry.services);
         state.links.insert(id, entry);
         drop(state);
+        predecessors.iter().for_each(Connection::doubt);
         self.changed();
         Registered { registry: self, id }
     }
@@ -179,6 +182,15 @@ impl Serving {
 }
 
 impl State {
+    /// The links of other instances of the agent, if this is the first link of its own.
+    fn predecessors(&self, entry: &Entry) -> Vec<Connection> {
+        let of_agent = || self.links.values().filter(|other| other.agent == entry.agent);
+        if of_agent().any(|other| other.instance == entry.instance) {
+            return Vec::new();
+        }
+        of_agent().map(|other| other.connection.clone()).collect()
+    }
+
     /// Takes a link from its services, but leaves a service without any.
     fn unindex(&mut self, id: LinkId) {
         let Some(entry) = self.links.get(&id) else { return };

@@ -56,6 +56,17 @@ impl Connection {
         self.shared.with(|inner| inner.session.streams())
     }
 
+    /// How good a choice the link is for the next request: the less, the better. See [`Connection::doubt`].
+    #[must_use]
+    pub fn load(&self) -> (bool, usize) {
+        self.shared.with(|inner| inner.session.load())
+    }
+
+    /// There is a reason to think that the peer is dead. If it does not answer within half a heartbeat, the link ends.
+    pub fn doubt(&self) {
+        self.shared.with(|inner| inner.session.doubt());
+    }
+
     /// The smoothed round trip, once one was measured.
     #[must_use]
     pub fn rtt(&self) -> Option<Duration> {

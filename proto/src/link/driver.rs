@@ -124,9 +124,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
 
     /// Reads this round's share. `Ok(true)`: there may be more.
     fn read(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<bool, LinkEnd> {
-        for _ in 0..MESSAGES_PER_ROUND {
+        let before = self.socket.get_ref().read();
+        for nth in 0..MESSAGES_PER_ROUND {
             let message = match self.socket.poll_next_unpin(cx) {
-                Poll::Pending => return Ok(false),
+                Poll::Pending => {
+                    if nth == 0 && self.socket.get_ref().read() != before {
+                        self.shared.with(|inner| inner.session.handle_progress(now));
+                    }
+                    return Ok(false);
+                }
                 Poll::Ready(None) => return Err(LinkEnd::Lost("closed without a word".to_owned())),
                 Poll::Ready(Some(Err(error))) => return Err(unreadable(&error)),
                 Poll::Ready(Some(Ok(message))) => message,

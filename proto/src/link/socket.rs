@@ -1,4 +1,4 @@
-//! The WebSocket under a link: its settings, and a count of what it wrote.
+//! The WebSocket under a link: its settings, and a count of what it read and wrote.
 
 use std::{
     io,
@@ -57,17 +57,22 @@ pub(super) async fn socket<S: AsyncRead + AsyncWrite + Unpin>(io: S, side: Side)
         .max_write_buffer_size(WRITE_BUFFER + 4 * MESSAGE_BYTES)
         .max_message_size(Some(MESSAGE_BYTES))
         .max_frame_size(Some(MESSAGE_BYTES));
-    WebSocketStream::from_raw_socket(Metered { io, written: 0 }, role, Some(config)).await
+    WebSocketStream::from_raw_socket(Metered { io, read: 0, written: 0 }, role, Some(config)).await
 }
 
-/// Counts the bytes that a connection took, so that a slow peer can be told from one that takes nothing.
+/// Counts the bytes that a connection gave and took, so that a slow peer can be told from a dead one.
 #[derive(Debug)]
 pub(super) struct Metered<S> {
     io: S,
+    read: u64,
     written: u64,
 }
 
 impl<S> Metered<S> {
+    pub(super) fn read(&self) -> u64 {
+        self.read
+    }
+
     pub(super) fn written(&self) -> u64 {
         self.written
     }
@@ -75,7 +80,10 @@ impl<S> Metered<S> {
 
 impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buf)
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.io).poll_read(cx, buf);
+        self.read += (buf.filled().len() - before) as u64;
+        polled
     }
 }
 

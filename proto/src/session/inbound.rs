@@ -47,6 +47,12 @@ impl Session {
         self.heartbeat.handle_pong(now);
     }
 
+    /// Takes note that something came from the peer although no message is complete: a large one takes long on a slow
+    /// line.
+    pub fn handle_progress(&mut self, now: Instant) {
+        self.heard(now);
+    }
+
     /// Takes note of whether the socket is full.
     pub fn handle_blocked(&mut self, blocked: bool, now: Instant) {
         self.heartbeat.handle_blocked(blocked, now);

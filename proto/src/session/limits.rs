@@ -69,6 +69,9 @@ pub const PING_BURST: u32 = 32;
 /// … and this many a second for ever: more than the shortest heartbeat takes.
 pub const PINGS_PER_SECOND: u32 = 32;
 
+/// Between two pings at least, also if the peer is doubted time and again; unless the heartbeat itself is shorter.
+pub const PING_REST: Duration = Duration::from_millis(250);
+
 /// New service lists and credentials: this many at once, and one a second for ever.
 pub const NOTICE_BURST: u32 = 32;
 

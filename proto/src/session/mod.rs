@@ -101,6 +101,8 @@ pub struct Session {
     ready: VecDeque<StreamId>,
     events: VecDeque<Event>,
     heartbeat: Heartbeat,
+    /// A doubt was raised that the driver has to hear of.
+    is_doubt_news: bool,
     deadlines: Deadlines,
     /// What windows may still grow by.
     growth: u64,
@@ -142,6 +144,7 @@ impl Session {
             ready: VecDeque::new(),
             events: VecDeque::new(),
             heartbeat: Heartbeat::new(heartbeat, now),
+            is_doubt_news: false,
             deadlines: Deadlines::default(),
             growth: limits.growth,
             orphaned: 0,
@@ -163,6 +166,13 @@ impl Session {
     #[must_use]
     pub fn streams(&self) -> usize {
         self.streams.len()
+    }
+
+    /// How good a choice the link is for the next stream: the less, the better. The peer must not be in doubt, if
+    /// possible; then the fewest streams count.
+    #[must_use]
+    pub fn load(&self) -> (bool, usize) {
+        (self.heartbeat.is_doubted(), self.streams.len())
     }
 
     /// The smoothed round trip, once one was measured.

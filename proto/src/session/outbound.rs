@@ -23,7 +23,7 @@ impl Session {
 
     /// Whether [`Session::poll_timeout`] may have come nearer since the last call.
     pub fn take_nearer_timeout(&mut self) -> bool {
-        self.deadlines.take_news()
+        std::mem::take(&mut self.is_doubt_news) | self.deadlines.take_news()
     }
 
     /// What the application has to look at.

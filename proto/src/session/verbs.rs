@@ -240,6 +240,13 @@ impl Session {
         }
     }
 
+    /// There is a reason to think that the peer is dead: it is asked at once, and has half a heartbeat to show that it
+    /// is not.
+    pub fn doubt(&mut self) {
+        self.heartbeat.doubt();
+        self.is_doubt_news = true;
+    }
+
     fn stream(&mut self, id: StreamId) -> &mut Stream {
         self.streams.get_mut(&id).expect("a stream stays until both its handles are released")
     }

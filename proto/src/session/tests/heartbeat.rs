@@ -49,6 +49,9 @@ fn silence_for_two_heartbeats_and_a_half_is_death() {
         hear(&mut session, at);
         let last = if what == "nothing" { start } else { at };
         let death = last + HEARTBEAT * 5 / 2;
+        while session.poll_timeout() < death {
+            session.handle_timeout(session.poll_timeout()).unwrap();
+        }
         assert_eq!(session.handle_timeout(death - Duration::from_millis(1)), Ok(()), "{what}");
         assert_eq!(session.poll_timeout(), death, "{what}");
         assert_eq!(session.handle_timeout(death), Err(SessionError::Silent), "{what}");
@@ -61,6 +64,7 @@ fn three_heartbeats_without_a_byte_written_are_death() {
     let at = |seconds| start + Duration::from_secs(seconds);
     let hear = |session: &mut Session, until: u64| {
         for second in 0..=until {
+            session.handle_timeout(at(second)).unwrap();
             session.handle_pong(at(second));
         }
     };
@@ -77,6 +81,80 @@ fn three_heartbeats_without_a_byte_written_are_death() {
     assert_eq!(session.handle_timeout(at(60)), Err(SessionError::Stalled));
     session.handle_blocked(false, at(60));
     assert_eq!(session.handle_timeout(at(60)), Ok(()));
+}
+
+#[test]
+fn a_side_that_did_not_run_begins_anew_with_its_peer() {
+    let (mut session, start) = alone();
+    session.handle_timeout(start).unwrap();
+    session.handle_pong(start);
+    session.handle_blocked(true, start);
+    packets(&mut session);
+    // It was stopped for long; nothing that came meanwhile has been read yet.
+    let awake = start + HEARTBEAT * 40;
+    assert_eq!(session.handle_timeout(awake), Ok(()));
+    assert_eq!(packets(&mut session), ["ping"], "the peer is asked at once");
+    // Silence, and what the socket does not take, count from now on as ever.
+    session.handle_timeout(awake + HEARTBEAT).unwrap();
+    session.handle_timeout(awake + HEARTBEAT * 2).unwrap();
+    assert_eq!(session.handle_timeout(awake + HEARTBEAT * 5 / 2), Err(SessionError::Silent));
+}
+
+#[test]
+fn a_little_late_is_no_excuse() {
+    let (mut session, start) = alone();
+    session.handle_timeout(start).unwrap();
+    session.handle_timeout(start + HEARTBEAT).unwrap();
+    // Due at two heartbeats, and not quite half of one late.
+    session.handle_timeout(start + HEARTBEAT * 5 / 2 - Duration::from_millis(1)).unwrap();
+    assert_eq!(session.handle_timeout(start + HEARTBEAT * 5 / 2), Err(SessionError::Silent));
+}
+
+#[test]
+fn whoever_is_doubted_has_half_a_heartbeat_to_show_that_it_lives() {
+    let doubted = || {
+        let (mut session, start) = alone();
+        session.handle_timeout(start).unwrap();
+        session.handle_pong(start);
+        packets(&mut session);
+        let at = start + HEARTBEAT / 3;
+        session.doubt();
+        assert!(session.take_nearer_timeout(), "the driver hears of it");
+        assert!(session.poll_timeout() <= at, "at once");
+        session.handle_timeout(at).unwrap();
+        assert_eq!(packets(&mut session), ["ping"]);
+        assert!(session.load() > (false, 1000), "any other link is better");
+        (session, at)
+    };
+    let (mut session, at) = doubted();
+    let death = at + HEARTBEAT / 2;
+    assert_eq!(session.poll_timeout(), death);
+    session.doubt();
+    session.handle_timeout(at).unwrap();
+    assert_eq!(session.poll_timeout(), death, "asked again it gets no more time");
+    assert_eq!(session.handle_timeout(death), Err(SessionError::Silent));
+
+    let (mut session, at) = doubted();
+    session.handle_pong(at + HEARTBEAT / 2);
+    assert_eq!(session.load(), (false, 0));
+    assert_eq!(session.poll_timeout(), at + HEARTBEAT, "the usual pace again");
+    // Doubted time and again it is not flooded with pings.
+    for _ in 0..1000 {
+        session.doubt();
+        let next = session.poll_timeout().max(at + HEARTBEAT / 2);
+        session.handle_timeout(next).unwrap();
+        session.handle_pong(next);
+    }
+    assert_eq!(packets(&mut session).len(), 1);
+}
+
+#[test]
+fn a_peer_that_sends_one_large_message_slowly_is_alive() {
+    let (mut session, start) = alone();
+    for beat in 0..10 {
+        session.handle_timeout(start + HEARTBEAT * beat).unwrap();
+        session.handle_progress(start + HEARTBEAT * beat);
+    }
 }
 
 #[test]
