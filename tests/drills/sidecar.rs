@@ -68,11 +68,16 @@ impl Sidecar {
         assert!(self.child.is_none(), "a sidecar runs once");
         let binary = std::env::current_exe().expect("a process knows its program").with_file_name("reachback");
         let log = File::options().create(true).append(true).open(&self.log).expect("the folder can be written");
-        let mut command = Command::new("sh");
-        let limit = self.descriptors.map_or("hard".to_owned(), |descriptors| descriptors.to_string());
-        // The shell sets the limit and becomes the sidecar, so that the process is the one to be signalled.
-        command.args(["-c", "ulimit -n \"$0\" && exec \"$@\"", &limit]);
-        command.arg(&binary).args([self.role, "--config"]).arg(&self.config);
+        let mut command = match self.descriptors {
+            None => Command::new(&binary),
+            // The shell sets the limit and becomes the sidecar, so that the process is the one to be signalled.
+            Some(descriptors) => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", "ulimit -n \"$0\" && exec \"$@\"", &descriptors.to_string()]).arg(&binary);
+                shell
+            }
+        };
+        command.args([self.role, "--config"]).arg(&self.config);
         command.env_remove("RUST_LOG").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         self.child = Some(command.spawn().expect("a shell can be started"));
     }
@@ -144,6 +149,9 @@ impl Sidecar {
 
 impl Drop for Sidecar {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the end of the log of a sidecar:\n{}", self.last_words());
+        }
         self.kill();
     }
 }
