@@ -56,6 +56,8 @@ struct Full {
     services: std::collections::BTreeMap<String, ServiceStatus>,
     facades: Vec<FacadeStatus>,
     streams: usize,
+    /// Of the runtime: whatever is under way or waits is one or a few.
+    tasks: usize,
 }
 
 #[derive(Serialize)]
@@ -109,6 +111,7 @@ async fn full(State(status): State<Arc<Status>>) -> Json<Full> {
         uptime_s: status.started.elapsed().as_secs(),
         draining: status.draining.is_cancelled(),
         streams: links.iter().map(|link| link.streams).sum(),
+        tasks: tokio::runtime::Handle::current().metrics().num_alive_tasks(),
         links,
         services,
         facades: status.facades.iter().map(|facade| facade_status(facade)).collect(),

@@ -33,7 +33,7 @@ pub(crate) async fn cuts(scale: Scale) -> Report {
 async fn ended_again_and_again(name: &'static str, scale: Scale, end: impl Fn(&Relay)) -> Report {
     let stage = Stage::set(Plan { agents: 2, ..Plan::default() }).await;
     let load = Load::start(&stage, 100);
-    for _ in 0..scale.of(3, 30) {
+    for _ in 0..scale.of(2, 30) {
         sleep(Duration::from_secs(2)).await;
         stage.relays.iter().for_each(&end);
     }
