@@ -13,7 +13,7 @@ use serde_json::Value;
 use tokio::{task::JoinHandle, time::sleep};
 
 use crate::{
-    client::{Call, Client},
+    client::{Call, Client, Gate},
     ledger::{Id, Ledger, Outcome},
     relay::Relay,
     report::Report,
@@ -180,7 +180,7 @@ impl Stage {
             let failed = self.calls(50, Call::get(64 * 1024)).await + self.calls(50, Call::post(64 * 1024)).await;
             assert!(failed == 0, "the bridge works before the drill");
         }
-        self.client.gates.iter().for_each(crate::client::Gate::close_idle);
+        self.client.gates.iter().for_each(Gate::close_idle);
         self.before = self.holds().await;
     }
 
@@ -192,7 +192,7 @@ impl Stage {
     /// Waits for rest, and looks whether every invariant holds. The load must have ended.
     pub(crate) async fn finish(&self, name: &'static str) -> Report {
         let mut report = Report::new(name);
-        self.client.gates.iter().for_each(crate::client::Gate::close_idle);
+        self.client.gates.iter().for_each(Gate::close_idle);
         let mut restless = String::new();
         let started = tokio::time::Instant::now();
         loop {
@@ -206,6 +206,7 @@ impl Stage {
         let after = self.holds().await;
         report.expect(restless.is_empty(), || format!("no rest within {} s: {restless}", REST.as_secs()));
         let failed = self.calls(PROOF, Call::get(1000)).await;
+        self.client.gates.iter().for_each(Gate::close_idle);
         report.expect(failed == 0, || format!("{failed} of {PROOF} calls after the drill failed"));
         report.take(self.ledger.sums(), self.before, after);
         if !report.broken.is_empty() {

@@ -179,7 +179,12 @@ impl Upstream {
                 return Err(Failure::retry_safe(FailureCode::UpstreamConnectTimeout, message));
             }
         };
-        let stream = stream.map_err(|error| refused(&error))?;
+        let stream = stream.map_err(|error| {
+            if is_exhaustion(&error) {
+                self.pool.give_way();
+            }
+            refused(&error)
+        })?;
         Conversation::new(stream).await.map_err(|error| {
             Failure::retry_safe(FailureCode::UpstreamRefused, format!("the upstream's connection failed: {error}"))
         })
@@ -318,6 +323,11 @@ fn answer_head(head: http::response::Parts) -> Result<ResponseHead, Failure> {
 
 fn too_late(limit: Duration) -> Failure {
     Failure::new(FailureCode::UpstreamTimeout, format!("the upstream did not begin to answer within {limit:?}"))
+}
+
+fn is_exhaustion(error: &io::Error) -> bool {
+    // ENFILE and EMFILE.
+    matches!(error.raw_os_error(), Some(23 | 24))
 }
 
 fn refused(error: &io::Error) -> Failure {

@@ -67,7 +67,7 @@ async fn hole(name: &'static str, scale: Scale, set: impl Fn(&mut Fault, bool)) 
     let load = Load::start(&stage, 100);
     sleep(Duration::from_secs(1)).await;
     stage.relays[0].set(|fault| set(fault, true));
-    sleep(scale.seconds(5, 60)).await;
+    sleep(scale.seconds(4, 60)).await;
     stage.relays[0].set(|fault| set(fault, false));
     stage.linked().await;
     sleep(Duration::from_secs(1)).await;
@@ -81,7 +81,7 @@ async fn hole(name: &'static str, scale: Scale, set: impl Fn(&mut Fault, bool)) 
 pub(crate) async fn narrow(scale: Scale) -> Report {
     const STREAMS: u64 = 50;
     const RATE: u64 = 8000;
-    let seconds = scale.of(4, 10);
+    let seconds = scale.of(2, 10);
     let plan = Plan { heartbeat: Duration::from_secs(5), narrow: true, ..Plan::default() };
     let stage = Stage::set(plan).await;
     stage.relays[0].set(|fault| fault.rate = RATE);

