@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::Scale;
+use super::{LOST, Scale};
 use crate::{
     client::Call,
     load::Load,
@@ -13,8 +13,6 @@ use crate::{
     stage::{Plan, Stage},
 };
 
-/// What a request may end as, when its link is lost: sent, or not sent and no other came, or half answered.
-const LOST: [&str; 3] = ["link_lost", "no_agent", "cut"];
 
 /// Every connection is reset, every 2 s.
 pub(crate) async fn resets(scale: Scale) -> Report {

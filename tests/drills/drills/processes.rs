@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::Scale;
+use super::{LOST, Scale};
 use crate::{
     load::Load,
     report::Report,
@@ -12,14 +12,11 @@ use crate::{
     stage::{Plan, Stage},
 };
 
-/// How a request may end when a gateway or an agent dies.
-const DEAD: [&str; 4] = ["link_lost", "no_agent", "cut", "closed"];
-
 /// One of two agents stands still, for as long as a link lives in silence and far longer.
 pub(crate) async fn frozen_agent(scale: Scale) -> Report {
     let stage = Stage::set(Plan { agents: 2, heartbeat: scale.seconds(1, 2), ..Plan::default() }).await;
     let mut report = frozen("frozen-agent", &stage, &stage.agents[0], scale.of(&[4], &[5, 40])).await;
-    report.expect_only(&["link_lost", "cut"]);
+    report.expect_only(&["link_lost", "cut", "closed"]);
     report
 }
 
@@ -27,7 +24,7 @@ pub(crate) async fn frozen_agent(scale: Scale) -> Report {
 pub(crate) async fn frozen_gateway(scale: Scale) -> Report {
     let stage = Stage::set(Plan { agents: 2, heartbeat: scale.seconds(1, 2), ..Plan::default() }).await;
     let mut report = frozen("frozen-gateway", &stage, &stage.gateways[0], scale.of(&[4], &[5, 12])).await;
-    report.expect_only(&["link_lost", "no_agent", "cut"]);
+    report.expect_only(&LOST);
     report
 }
 
@@ -61,7 +58,7 @@ pub(crate) async fn killed(scale: Scale) -> Report {
     sleep(Duration::from_secs(1)).await;
     load.stop().await;
     let mut report = stage.finish("killed").await;
-    report.expect_only(&DEAD);
+    report.expect_only(&LOST);
     report
 }
 

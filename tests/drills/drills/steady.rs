@@ -4,7 +4,7 @@ use std::{fs, time::Duration};
 
 use tokio::time::{Instant, sleep};
 
-use super::Scale;
+use super::{LOST, Scale};
 use crate::{
     client::Call,
     load::Load,
@@ -54,7 +54,7 @@ pub(crate) async fn soak(scale: Scale) -> Report {
     load.stop().await;
     let mut report = stage.finish("soak").await;
     flat(&stage, &mut report).await;
-    report.expect_only(&["link_lost", "no_agent", "cut", "closed"]);
+    report.expect_only(&LOST);
     report
 }
 
