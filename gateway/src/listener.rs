@@ -38,7 +38,7 @@ impl Listener {
         match listen {
             Listen::Tcp(address) => {
                 let acceptor = tls.map(|tls| TlsAcceptor::from(tls.server.clone()));
-                Ok(Self::Tcp(TcpListener::bind(address).await?, acceptor))
+                Ok(Self::Tcp(listen_on(*address)?, acceptor))
             }
             Listen::Unix { path, mode } => UnixSocket::bind(path, *mode).map(Self::Unix),
         }

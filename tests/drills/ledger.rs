@@ -148,7 +148,8 @@ impl Sums {
             Outcome::GivenUp => return self.given_up += 1,
             Outcome::Refused { code, retry_safe } => {
                 if *retry_safe && entry.arrivals > 0 {
-                    self.broken.push(format!("{} {id} is safe to retry, {code} says, and reached the upstream", entry.method));
+                    self.broken
+                        .push(format!("{} {id} is safe to retry, {code} says, and reached the upstream", entry.method));
                 }
                 code.clone()
             }

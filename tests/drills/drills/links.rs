@@ -13,7 +13,6 @@ use crate::{
     stage::{Plan, Stage},
 };
 
-
 /// Every connection is reset, every 2 s.
 pub(crate) async fn resets(scale: Scale) -> Report {
     ended_again_and_again("resets", scale, |relay| relay.reset()).await
