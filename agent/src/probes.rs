@@ -99,6 +99,8 @@ struct Complete<'a> {
     services: Vec<ServiceStatus>,
     denied_unknown_service: Vec<StepCounted>,
     streams: usize,
+    /// Of the runtime: whatever is under way or waits is one or a few.
+    tasks: usize,
     notes: Vec<String>,
     reload: ReloadStatus,
     audit_log: Option<AuditStatus>,
@@ -208,6 +210,7 @@ impl Status {
                 .map(|(url, gateway)| GatewayStatus { url, links: gateway.links, last_error: gateway.last_error })
                 .collect(),
             streams: links.iter().map(|link| link.streams).sum(),
+            tasks: tokio::runtime::Handle::current().metrics().num_alive_tasks(),
             links,
             services: self.server.offer().status(),
             denied_unknown_service: self.server.unknown(),

@@ -22,6 +22,8 @@ pub(crate) struct Asked {
     pub(crate) method: Method,
     uri: Uri,
     accepts_json: bool,
+    /// HTTP/1 closes a connection on which it has not read a whole request.
+    has_body: bool,
 }
 
 /// A failure and where it was found.
@@ -59,8 +61,11 @@ struct Problem<'a> {
 
 impl Asked {
     pub(crate) fn new<B>(request: &Request<B>, id: RequestId) -> Self {
-        let accepts_json = accepts_json(request.headers());
-        Self { id, method: request.method().clone(), uri: request.uri().clone(), accepts_json }
+        let headers = request.headers();
+        let length = headers.get(header::CONTENT_LENGTH);
+        let has_body = length.is_some_and(|length| length != "0") || headers.contains_key(header::TRANSFER_ENCODING);
+        let accepts_json = accepts_json(headers);
+        Self { id, method: request.method().clone(), uri: request.uri().clone(), accepts_json, has_body }
     }
 
     /// For logs: without the query, which may hold secrets.
@@ -89,8 +94,9 @@ pub(crate) fn response(failed: &Failed, asked: &Asked) -> Response<Body> {
     headers.insert(REACHBACK_ERROR, HeaderValue::from_static(failure.code.as_str()));
     headers.insert(PROXY_STATUS, proxy_status(proxy_error, &failure.message));
     headers.insert(X_REQUEST_ID, request_id_value(&asked.id));
-    if failure.code == FailureCode::BadRequest {
-        // Where a malformed request ends is not to be relied on (RFC 9112 §11.2).
+    if failure.code == FailureCode::BadRequest || asked.has_body {
+        // Where a malformed request ends is not to be relied on (RFC 9112 §11.2). And perhaps the rest of a body is not
+        // read, which closes the connection: a client that is not told (§9.6) would lose its next request.
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     if let Some(seconds) = retry_after(failure, status) {

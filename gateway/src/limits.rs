@@ -98,8 +98,9 @@ pub(crate) const CLIENT_HEAD: u32 = 96 * 1024 + 256 * 32;
 /// Connections of one listener at once; more wait in the kernel's queue. Each costs a task and a few kilobytes.
 pub(crate) const CONNECTIONS: usize = 8192;
 
-/// Connections that wait in the queue of a Unix socket: what the system gives a port.
-pub(crate) const BACKLOG: i32 = 1024;
+/// Connections that wait in a listener's queue until they are accepted. With the 128 that runtimes ask for, those that
+/// come in a burst are forgotten by the kernel, and their clients try again after a second, or three.
+pub(crate) const BACKLOG: u16 = 1024;
 
 /// How long a connection may show no sign of life while its listener drains.
 pub(crate) const DRAIN_IDLE: Duration = Duration::from_secs(2);

@@ -2,12 +2,12 @@
 
 use std::{fmt, io, net::SocketAddr};
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 use crate::{
     config::{Listen, Tls},
-    limits::HANDSHAKE,
+    limits::{BACKLOG, HANDSHAKE},
     socket::Socket,
     unix::UnixSocket,
 };
@@ -38,7 +38,7 @@ impl Listener {
         match listen {
             Listen::Tcp(address) => {
                 let acceptor = tls.map(|tls| TlsAcceptor::from(tls.server.clone()));
-                Ok(Self::Tcp(TcpListener::bind(address).await?, acceptor))
+                Ok(Self::Tcp(listen_on(*address)?, acceptor))
             }
             Listen::Unix { path, mode } => UnixSocket::bind(path, *mode).map(Self::Unix),
         }
@@ -66,6 +66,15 @@ impl Listener {
         };
         Ok((accepted, Peer::Tcp(peer)))
     }
+}
+
+fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // Elsewhere than on Unix it would let two listeners share the port.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG.into())
 }
 
 impl Accepted {

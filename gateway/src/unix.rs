@@ -42,7 +42,7 @@ impl UnixSocket {
         })?;
         let file = SocketFile::of(path)?;
         fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
-        socket.listen(BACKLOG)?;
+        socket.listen(BACKLOG.into())?;
         socket.set_nonblocking(true)?;
         Ok(Self { listener: UnixListener::from_std(socket.into())?, file, mode })
     }

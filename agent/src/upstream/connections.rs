@@ -54,6 +54,13 @@ impl Connections {
         }
     }
 
+    /// Closes those that lie idle, and keeps none for a while: there are no file descriptors left. Shared ones are few.
+    pub(super) fn give_way(&self) {
+        if let Self::Http1(pool) = self {
+            pool.give_way();
+        }
+    }
+
     /// Closes those that have lain idle for too long.
     pub(super) fn sweep(&self) {
         match self {

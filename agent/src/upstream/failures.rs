@@ -28,6 +28,13 @@ pub(super) enum NotOpened {
     Failed(#[from] hyper::Error),
 }
 
+impl NotOpened {
+    /// Whether there is no file descriptor left for it.
+    pub(super) fn is_exhaustion(&self) -> bool {
+        matches!(self, Self::Refused(error) if matches!(error.raw_os_error(), Some(ENFILE | EMFILE)))
+    }
+}
+
 /// `limit`: how long the upstream had.
 pub(super) fn not_opened(why: NotOpened, limit: Duration) -> Failure {
     match why {
@@ -35,8 +42,8 @@ pub(super) fn not_opened(why: NotOpened, limit: Duration) -> Failure {
             let message = format!("the upstream did not accept a connection within {limit:?}");
             Failure::retry_safe(FailureCode::UpstreamConnectTimeout, message)
         }
-        NotOpened::Refused(error) if matches!(error.raw_os_error(), Some(ENFILE | EMFILE)) => {
-            let message = format!("the agent cannot open a connection: {error}; raise its limit (ulimit -n)");
+        why if why.is_exhaustion() => {
+            let message = format!("the agent has no file descriptor left: {why}; raise its limit (ulimit -n)");
             Failure::retry_safe(FailureCode::Overloaded, message)
         }
         why => Failure::retry_safe(FailureCode::UpstreamRefused, why.to_string()),

@@ -211,7 +211,12 @@ impl Upstream {
                 Err(_) => Err(NotOpened::TooLate),
             }
         };
-        self.connections.open(connect).await.map_err(|why| not_opened(why, limit))
+        self.connections.open(connect).await.map_err(|why| {
+            if why.is_exhaustion() {
+                self.connections.give_way();
+            }
+            not_opened(why, limit)
+        })
     }
 
     /// Drives the conversation until the answer's head is there, nobody wants it, or it is too late.

@@ -77,6 +77,8 @@ struct Full {
     services: std::collections::BTreeMap<String, ServiceStatus>,
     facades: Vec<FacadeStatus>,
     streams: usize,
+    /// Of the runtime: whatever is under way or waits is one or a few.
+    tasks: usize,
     /// Requests that wait for an agent.
     waiting: u32,
     admission: &'static str,
@@ -145,6 +147,7 @@ async fn full(State(status): State<Arc<Status>>) -> Json<Full> {
         draining: status.drain.begun.is_cancelled(),
         drained: status.drain.done.is_cancelled(),
         streams: links.iter().map(|link| link.streams).sum(),
+        tasks: tokio::runtime::Handle::current().metrics().num_alive_tasks(),
         links,
         services,
         waiting: status.registry.waiting(),

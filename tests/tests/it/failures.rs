@@ -75,6 +75,17 @@ async fn no_service_and_no_agent() {
     check(&answer, 404, "unknown_service", "destination_not_found", "gateway", false);
 }
 
+/// HTTP/1 closes a connection on which a body was not read to its end. Whoever is not told loses his next request there.
+#[tokio::test]
+async fn a_failure_before_the_body_is_read_announces_the_close() {
+    let gateway = Sidecar::gateway(&bridge::gateway_yaml("wait_for_agent: 50ms"));
+    let framings = ["Content-Length: 200000\r\n", "Transfer-Encoding: chunked\r\n", "Content-Length: 0\r\n", ""];
+    for (framing, closes) in framings.into_iter().zip([true, true, false, false]) {
+        let answer = call(gateway.address("facade"), "POST", "/x", framing).await;
+        assert_eq!(answer.head.one("connection") == Some("close"), closes, "{framing:?}: {answer:?}");
+    }
+}
+
 #[tokio::test]
 async fn an_agent_that_comes_during_the_wait_serves() {
     let upstream = Upstream::start().await;
