@@ -74,7 +74,7 @@ impl Drop for Running {
 /// What the admin listener says about the gateway.
 fn status(admin: SocketAddr) -> String {
     let mut connection = TcpStream::connect(admin).unwrap();
-    connection.write_all(b"GET /status HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    connection.write_all(b"GET /status HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
     connection.read_to_string(&mut answer).unwrap();
     answer
@@ -171,7 +171,7 @@ fn upstream() -> SocketAddr {
 /// Asks for something, and gives the status of the answer.
 fn ask(facade: SocketAddr, method: &str, target: &str) -> String {
     let mut connection = TcpStream::connect(facade).unwrap();
-    write!(connection, "{method} {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    write!(connection, "{method} {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
     connection.read_to_string(&mut answer).unwrap();
     answer.split(' ').nth(1).unwrap().to_owned()
@@ -266,7 +266,7 @@ fn a_second_signal_ends_at_once() {
     let admin = gateway.address("admin");
     // A request that waits for an agent, so that the drain has something to wait for.
     let mut client = TcpStream::connect(facade).unwrap();
-    client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     let begun = Instant::now();
     while !status(admin).contains("\"requests\":1") {
         assert!(begun.elapsed() < PATIENCE, "the request never arrived: {}", status(admin));

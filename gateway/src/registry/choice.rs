@@ -5,7 +5,11 @@ use std::{
     time::Duration,
 };
 
-use proto::{link::Connection, session::OpenError, wire::ServiceName};
+use proto::{
+    link::Connection,
+    session::{Burden, OpenError},
+    wire::ServiceName,
+};
 use tokio::time::{Instant, timeout_at};
 
 use super::{Entry, InFlight, LinkId, Registry, State, load::Load};
@@ -55,9 +59,6 @@ enum Doubt {
     Excluded,
 }
 
-/// What speaks against a link: what earlier tries say, then its load. The less the better.
-type Rank = (Doubt, (bool, usize));
-
 impl Registry {
     /// A link for a request: see [`Registry::choose`]. Waits `wait` for an agent if there is none, and in the service's
     /// queue if there is no room.
@@ -88,7 +89,7 @@ impl Registry {
         }
         let (later, sooner) = serving.links.split_at(serving.turn % serving.links.len());
         let mut unavailable = Unavailable::NoAgent;
-        let mut best: Option<(Rank, LinkId, &Entry)> = None;
+        let mut best: Option<((Doubt, Burden), LinkId, &Entry)> = None;
         for (id, entry) in sooner.iter().chain(later).map(|id| (*id, &links[id])) {
             match entry.connection.can_open() {
                 Ok(()) => {
@@ -98,9 +99,9 @@ impl Registry {
                         continue;
                     }
                     // One link is the usual case, and needs no comparison.
-                    let load = if serving.links.len() == 1 { (false, 0) } else { entry.connection.load() };
-                    if best.is_none_or(|(least, ..)| (doubt, load) < least) {
-                        best = Some(((doubt, load), id, entry));
+                    let burden = if serving.links.len() == 1 { Burden::default() } else { entry.connection.burden() };
+                    if best.is_none_or(|(least, ..)| (doubt, burden) < least) {
+                        best = Some(((doubt, burden), id, entry));
                     }
                 }
                 Err(OpenError::Full) => unavailable = Unavailable::Full,

@@ -13,7 +13,7 @@ use super::{
     shared::Shared,
 };
 use crate::{
-    session::{Answer, OpenError, StreamError},
+    session::{Answer, Burden, OpenError, StreamError},
     wire::{Failure, RequestHead, ResponseHead, ServiceName},
 };
 
@@ -56,10 +56,10 @@ impl Connection {
         self.shared.with(|inner| inner.session.streams())
     }
 
-    /// How good a choice the link is for the next request: the less, the better. See [`Connection::doubt`].
+    /// How good a choice the link is for the next request.
     #[must_use]
-    pub fn load(&self) -> (bool, usize) {
-        self.shared.with(|inner| inner.session.load())
+    pub fn burden(&self) -> Burden {
+        self.shared.with(|inner| inner.session.burden())
     }
 
     /// There is a reason to think that the peer is dead. If it does not answer within half a heartbeat, the link ends.

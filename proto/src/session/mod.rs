@@ -82,6 +82,15 @@ pub enum Event {
     GoAway,
 }
 
+/// What speaks against a link for the next stream; the less, the better.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Burden {
+    /// The peer may be dead: see [`Session::doubt`]. This counts first.
+    pub doubted: bool,
+    /// Streams in flight.
+    pub streams: usize,
+}
+
 /// One side's state of one link. See the module's documentation.
 #[derive(Debug)]
 pub struct Session {
@@ -168,11 +177,10 @@ impl Session {
         self.streams.len()
     }
 
-    /// How good a choice the link is for the next stream: the less, the better. The peer must not be in doubt, if
-    /// possible; then the fewest streams count.
+    /// How good a choice the link is for the next stream.
     #[must_use]
-    pub fn load(&self) -> (bool, usize) {
-        (self.heartbeat.is_doubted(), self.streams.len())
+    pub fn burden(&self) -> Burden {
+        Burden { doubted: self.heartbeat.is_doubted(), streams: self.streams.len() }
     }
 
     /// The smoothed round trip, once one was measured.

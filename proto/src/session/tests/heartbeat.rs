@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::pair::{HEARTBEAT, Pair, SMALL, packets, session};
 use crate::{
     session::{
-        Peer, Session, SessionError, Side,
+        Burden, Peer, Session, SessionError, Side,
         limits::{HEARTBEAT as HEARTBEATS, PING_BURST},
     },
     wire::Packet,
@@ -123,7 +123,7 @@ fn whoever_is_doubted_has_half_a_heartbeat_to_show_that_it_lives() {
         assert!(session.poll_timeout() <= at, "at once");
         session.handle_timeout(at).unwrap();
         assert_eq!(packets(&mut session), ["ping"]);
-        assert!(session.load() > (false, 1000), "any other link is better");
+        assert!(session.burden() > Burden { doubted: false, streams: 1000 }, "any other link is better");
         (session, at)
     };
     let (mut session, at) = doubted();
@@ -136,7 +136,7 @@ fn whoever_is_doubted_has_half_a_heartbeat_to_show_that_it_lives() {
 
     let (mut session, at) = doubted();
     session.handle_pong(at + HEARTBEAT / 2);
-    assert_eq!(session.load(), (false, 0));
+    assert_eq!(session.burden(), Burden::default());
     assert_eq!(session.poll_timeout(), at + HEARTBEAT, "the usual pace again");
     // Doubted time and again it is not flooded with pings.
     for _ in 0..1000 {
