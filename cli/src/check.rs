@@ -57,6 +57,9 @@ fn unknown(source: &Source) -> Exit {
     ))
 }
 
+/// Keys that both sides have. They tell nothing, not even as another key misspelt.
+const OF_BOTH: &[&str] = &["name", "admin", "health", "services", "limits", "drain_grace"];
+
 /// The role whose own keys a file has more of; a misspelt key counts, but less than a correct one.
 fn role(keys: &[String]) -> Option<Role> {
     let score = |own: &[&str]| -> usize {
@@ -65,7 +68,7 @@ fn role(keys: &[String]) -> Option<Role> {
             Some(_) => 1,
             None => 0,
         };
-        keys.iter().map(key).sum()
+        keys.iter().filter(|key| !OF_BOTH.contains(&key.as_str())).map(key).sum()
     };
     let (gateway, agent) = (score(gateway::config::KEYS_OF_ITS_OWN), score(agent::config::KEYS_OF_ITS_OWN));
     match gateway.cmp(&agent) {

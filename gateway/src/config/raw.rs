@@ -5,8 +5,7 @@ use settings::{At, CommandLine, Entries, Fault, Findings, Invalid, Source, Text,
 
 use super::Flags;
 
-/// Keys that only a gateway's configuration has: they tell one from an agent's. Without `admission`, which is too near to
-/// `admin`, which both have.
+/// Keys that only a gateway's configuration has: they tell one from an agent's.
 pub const KEYS_OF_ITS_OWN: &[&str] = &[
     "listen",
     "path",
@@ -14,6 +13,7 @@ pub const KEYS_OF_ITS_OWN: &[&str] = &[
     "facades",
     "wait_for_agent",
     "agents",
+    "admission",
     "admission_hold",
     "state_file",
     "heartbeat",
