@@ -1,5 +1,6 @@
 //! `reachback`: parse the arguments, build, log the addresses, wait for a signal, drain, pick an exit code.
 
+mod agents;
 mod allow;
 mod args;
 mod check;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         Command::Gateway(args) => run(gateway(args)),
         Command::Agent(args) => run(agent(args)),
         Command::Check { config } => check::check(&config),
+        Command::Agents(args) => run(agents::run(args)),
         Command::Allow(args) => allow::run(&args),
         Command::Demo => run(demo::run()),
     });

@@ -19,9 +19,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument, info, info_span, warn};
 
 use crate::{
+    admission::{Admission, Applicant, Attempts, Failed, Pace, address_of},
     auth::{Credentials, Identity},
     config::Config,
-    limits::{HANDSHAKE, LINKS_PER_AGENT, REJECT_HOLD_OFF, RETRY_AFTER_SECONDS},
+    limits::{
+        ATTEMPTS_RETRY_SECONDS, DRAINING_HOLD_OFF, HANDSHAKE, LINKS_PER_AGENT, REJECT_HOLD_OFF, RETRY_AFTER_SECONDS,
+    },
     listener::Peer,
     registry::{Entry, Registry},
     serve::Arrival,
@@ -33,6 +36,11 @@ pub(crate) struct Tunnel {
     path: String,
     allowed_origins: Vec<String>,
     credentials: Credentials,
+    /// The header in which an ingress says where connections come from.
+    address_header: Option<HeaderName>,
+    attempts: Attempts,
+    pace: Pace,
+    admission: Arc<Admission>,
     hello: GatewayHello,
     limits: session::Limits,
     registry: Arc<Registry>,
@@ -45,7 +53,13 @@ pub(crate) struct Tunnel {
 type Io = TokioIo<hyper::upgrade::Upgraded>;
 
 impl Tunnel {
-    pub(crate) fn new(config: &Config, registry: Arc<Registry>, stop: CancellationToken, links: TaskTracker) -> Self {
+    pub(crate) fn new(
+        config: &Config,
+        registry: Arc<Registry>,
+        admission: Arc<Admission>,
+        stop: CancellationToken,
+        links: TaskTracker,
+    ) -> Self {
         let limits = session::Limits {
             streams: config.limits.streams,
             window: config.limits.window,
@@ -56,6 +70,10 @@ impl Tunnel {
             path: config.path.clone(),
             allowed_origins: config.allowed_origins.clone(),
             credentials: Credentials::new(&config.agents),
+            address_header: config.address_header.clone(),
+            attempts: Attempts::new(config.failed_attempts),
+            pace: Pace::new(Instant::now()),
+            admission,
             hello: GatewayHello {
                 gateway: config.name.clone(),
                 window: limits.window,
@@ -72,10 +90,14 @@ impl Tunnel {
     /// Answers a request to the tunnel listener: 101, or plain HTTP that leaves no state behind.
     pub(crate) fn answer(self: &Arc<Self>, arrival: Arrival) -> Response<Body> {
         let Arrival { mut request, peer, .. } = arrival;
-        let identity = match self.admit(&request) {
+        let peer = address_of(request.headers(), self.address_header.as_ref(), peer);
+        let identity = match self.admit(&request, peer) {
             Ok(identity) => identity,
             Err(refusal) => {
-                warn!(%peer, status = refusal.status.as_u16(), why = refusal.why, "refused a connection to the tunnel");
+                if !refusal.quiet {
+                    let (status, why) = (refusal.status.as_u16(), refusal.why);
+                    warn!(%peer, status, why, "refused a connection to the tunnel");
+                }
                 return refusal.response();
             }
         };
@@ -88,14 +110,14 @@ impl Tunnel {
     }
 
     /// Settles credential and version before anything is promised.
-    fn admit(&self, request: &Request<Incoming>) -> Result<Arc<Identity>, Refusal> {
+    fn admit(&self, request: &Request<Incoming>, peer: Peer) -> Result<Arc<Identity>, Refusal> {
         let headers = request.headers();
-        let refuse = |status, why| Err(Refusal { status, why });
+        let refuse = |status, why| Err(Refusal::new(status, why));
         if request.uri().path() != self.path {
             return refuse(StatusCode::NOT_FOUND, "the tunnel is not offered at this path");
         }
         let Ok(identity) = self.credentials.identify(headers) else {
-            return refuse(StatusCode::UNAUTHORIZED, "the credential is missing or not known to this gateway");
+            return Err(self.stranger(peer));
         };
         if !self.permits_origin(headers.get(header::ORIGIN)) {
             return refuse(StatusCode::FORBIDDEN, "browsers may not connect: this Origin is not in allowed_origins");
@@ -114,7 +136,28 @@ impl Tunnel {
         if self.stop.is_cancelled() {
             return refuse(StatusCode::SERVICE_UNAVAILABLE, "this gateway is draining");
         }
-        Ok(identity)
+        match self.pace.admit(Instant::now()) {
+            Ok(()) => Ok(identity),
+            Err(retry_after) => {
+                let why = "many agents connect at once: come back in a moment";
+                Err(Refusal { retry_after, ..Refusal::new(StatusCode::SERVICE_UNAVAILABLE, why) })
+            }
+        }
+    }
+
+    /// Whoever shows no good credential. A good one is never refused for what others of the same address did: behind
+    /// an ingress they are everybody.
+    fn stranger(&self, peer: Peer) -> Refusal {
+        match self.attempts.failed(peer, Instant::now()) {
+            Failed::Counted => {
+                Refusal::new(StatusCode::UNAUTHORIZED, "the credential is missing or not known to this gateway")
+            }
+            Failed::TooOften { first } => {
+                let why = "too many attempts from this address have failed; more of them are not logged";
+                let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, why);
+                Refusal { retry_after: ATTEMPTS_RETRY_SECONDS, quiet: !first, ..refusal }
+            }
+        }
     }
 
     fn permits_origin(&self, origin: Option<&HeaderValue>) -> bool {
@@ -125,7 +168,7 @@ impl Tunnel {
 
     /// From the 101 to the end of the link.
     async fn welcome(self: Arc<Self>, upgrade: OnUpgrade, identity: Arc<Identity>, peer: Peer) {
-        let pending = match tokio::time::timeout(HANDSHAKE, greet(upgrade)).await {
+        let mut pending = match tokio::time::timeout(HANDSHAKE, greet(upgrade)).await {
             Ok(Ok(pending)) => pending,
             Ok(Err(error)) => return warn!(error, "an agent's greeting failed"),
             Err(_) => return warn!("an agent did not say hello in time"),
@@ -140,7 +183,30 @@ impl Tunnel {
             warn!("rejected a link of an agent that has too many");
             return pending.reject(too_many_links()).await;
         };
-        self.run_link(pending, agent, &identity, peer).await;
+        match self.hold(&mut pending, &agent, peer).await {
+            Ok(()) => self.run_link(pending, agent, &identity, peer).await,
+            Err(Some(reject)) => {
+                info!(code = reject.code, "sent an agent away");
+                pending.reject(reject).await;
+            }
+            Err(None) => {}
+        }
+    }
+
+    /// Asks whether the agent is let in, which may take a while; the reason if it is not, unless it has gone.
+    async fn hold(&self, pending: &mut Pending<Io>, agent: &str, address: Peer) -> Result<(), Option<Reject>> {
+        let AgentHello { agent: calls_itself, instance, services, .. } = pending.hello().clone();
+        let name = agent.to_owned();
+        let applicant = Applicant { name, calls_itself, instance, address, services, fingerprint: None };
+        tokio::select! {
+            biased;
+            verdict = self.admission.admit(applicant) => verdict.map_err(Some),
+            error = pending.interrupted() => {
+                info!(%error, "an agent left before it was let in");
+                Err(None)
+            }
+            () = self.stop.cancelled() => Err(Some(draining())),
+        }
     }
 
     async fn run_link(&self, pending: Pending<Io>, agent: String, identity: &Identity, address: Peer) {
@@ -152,14 +218,34 @@ impl Tunnel {
         let AgentHello { instance, services, version, .. } = hello;
         info!(instance, version, services = names(&services), "link up");
         let since = Instant::now();
-        let entry = Entry { agent, instance, version, address, since, services, connection: connection.clone() };
+        let (name, claimed) = (agent.clone(), services.clone());
+        let entry = Entry {
+            agent,
+            instance: instance.into(),
+            version,
+            address,
+            since,
+            services,
+            connection: connection.clone(),
+        };
         let registered = self.registry.add(entry);
+        if !self.admission.permits(&name, &claimed) {
+            // It was revoked between the verdict and now, and its link was not there to be closed.
+            connection.close();
+        }
         if self.stop.is_cancelled() {
             // It said hello while the others were told.
             connection.drain("the gateway shuts down");
         }
         let end = link.run(|notice| match notice {
             Notice::Services(services) => match identity.first_not_permitted(&services) {
+                None if !self.admission.permits(&name, &services) => {
+                    warn!(
+                        services = names(&services),
+                        "closing the link of an agent that claims what was not approved"
+                    );
+                    connection.close();
+                }
                 None => {
                     info!(services = names(&services), "the agent's services changed");
                     registered.replace_services(services);
@@ -203,6 +289,14 @@ fn too_many_links() -> Reject {
     }
 }
 
+fn draining() -> Reject {
+    Reject {
+        code: "draining".to_owned(),
+        message: "this gateway is draining".to_owned(),
+        retry_after: DRAINING_HOLD_OFF,
+    }
+}
+
 fn switching(accept: &str) -> Response<Body> {
     let accept = HeaderValue::from_str(accept).expect("base64 is visible ASCII");
     let mut response = Response::new(Body::empty());
@@ -219,9 +313,17 @@ fn switching(accept: &str) -> Response<Body> {
 struct Refusal {
     status: StatusCode,
     why: &'static str,
+    /// What `Retry-After` says with 429 and 503, in seconds.
+    retry_after: u16,
+    /// It has been logged often enough.
+    quiet: bool,
 }
 
 impl Refusal {
+    fn new(status: StatusCode, why: &'static str) -> Self {
+        Self { status, why, retry_after: RETRY_AFTER_SECONDS, quiet: false }
+    }
+
     fn response(&self) -> Response<Body> {
         let mut response = Response::new(Body::from(format!("{}\n", self.why)));
         *response.status_mut() = self.status;
@@ -229,7 +331,9 @@ impl Refusal {
             StatusCode::UNAUTHORIZED => Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
             StatusCode::METHOD_NOT_ALLOWED => Some((header::ALLOW, HeaderValue::from_static("GET"))),
             StatusCode::UPGRADE_REQUIRED => Some((header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"))),
-            StatusCode::SERVICE_UNAVAILABLE => Some((header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS))),
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+                Some((header::RETRY_AFTER, HeaderValue::from(self.retry_after)))
+            }
             _ => None,
         };
         response.headers_mut().extend(advice);

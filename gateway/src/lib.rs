@@ -5,6 +5,7 @@
 
 mod accept;
 mod admin;
+mod admission;
 mod auth;
 mod client;
 pub mod config;
@@ -32,47 +33,62 @@ use tracing::{info, warn};
 use self::{
     accept::Tunnel,
     admin::Status,
-    config::Tls,
+    admission::Admission,
+    config::{Agents, Tls},
     facade::Facade,
     limits::{HANDSHAKE, IDLE_CONNECTION, LAST_WORDS},
     registry::Registry,
     serve::{Arrival, Server, Serving},
 };
+pub use admission::StateError;
 pub use config::{Config, Listen};
 
 /// A gateway with its listeners bound.
 #[derive(Debug)]
 pub struct Gateway {
     config: Config,
+    admission: Admission,
     tunnel: Server,
     facades: Vec<Server>,
     admin: Option<Server>,
     health: Option<Server>,
 }
 
-/// A listener could not be bound.
+/// The gateway cannot begin.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address} ({what}): {error}")]
-pub struct BindError {
-    what: &'static str,
-    address: Listen,
-    error: io::Error,
+pub enum BindError {
+    /// A listener could not be bound.
+    #[error("cannot listen on {address} ({what}): {error}")]
+    Listen {
+        /// Which listener.
+        what: &'static str,
+        /// Its address.
+        address: Listen,
+        /// Why not.
+        error: io::Error,
+    },
+    /// The state file cannot be used.
+    #[error(transparent)]
+    State(#[from] StateError),
 }
 
 impl Gateway {
-    /// Binds every listener of the configuration.
+    /// Reads the state file, if there is one, and binds every listener of the configuration.
     ///
     /// # Errors
-    /// [`BindError`] for the first that cannot be bound.
+    /// [`BindError`] for the first that cannot be had.
     pub async fn bind(config: Config) -> Result<Self, BindError> {
+        let proven = matches!(config.agents, Agents::Listed(_));
+        let admission = Admission::open(config.admission, proven, config.state_file.as_deref())?;
         let tunnel = bind("tunnel", config.listen.into(), None, HANDSHAKE).await?;
         let mut facades = Vec::new();
         for facade in &config.facades {
-            facades.push(bind("facade", facade.listen.clone(), facade.tls.as_ref(), IDLE_CONNECTION).await?);
+            let server = bind("facade", facade.listen.clone(), facade.tls.as_ref(), IDLE_CONNECTION).await?;
+            facades.push(Server { http2: true, ..server });
         }
         let admin = bind_optional("admin", config.admin).await?;
         let health = bind_optional("health", config.health).await?;
-        Ok(Self { config, tunnel, facades, admin, health })
+        Ok(Self { config, admission, tunnel, facades, admin, health })
     }
 
     /// Where it listens, as bound: the real ports where the configuration says 0.
@@ -101,8 +117,9 @@ impl Gateway {
     }
 
     fn start(self, shutdown: &CancellationToken) -> Running {
-        let Self { config, tunnel, facades, admin, health } = self;
-        let running = Running::default();
+        let Self { config, admission, tunnel, facades, admin, health } = self;
+        let admission = Arc::new(admission);
+        let running = Running::new(Registry::new(config.services.clone(), config.waiting_requests));
         let registry = &running.registry;
         let facade = |(settings, server): (&config::Facade, &Server)| {
             let mut settings = settings.clone();
@@ -114,6 +131,7 @@ impl Gateway {
             name: config.name.clone(),
             started: Instant::now(),
             registry: registry.clone(),
+            admission: admission.clone(),
             facades: states.clone(),
             draining: shutdown.clone(),
         });
@@ -126,7 +144,8 @@ impl Gateway {
                 tokio::spawn(run_router(server, router));
             }
         }
-        let tunnel_state = Tunnel::new(&config, registry.clone(), running.arrivals.stop.clone(), running.links.clone());
+        let (stop, links) = (running.arrivals.stop.clone(), running.links.clone());
+        let tunnel_state = Tunnel::new(&config, registry.clone(), admission, stop, links);
         let tunnel_state = Arc::new(tunnel_state);
         let answer = move |arrival| std::future::ready(tunnel_state.answer(arrival));
         tokio::spawn(tunnel.run(proto::link::tune, answer, running.arrivals.clone()));
@@ -135,7 +154,6 @@ impl Gateway {
 }
 
 /// What has to come to an end, in this order.
-#[derive(Default)]
 struct Running {
     registry: Arc<Registry>,
     requests: Serving,
@@ -144,6 +162,11 @@ struct Running {
 }
 
 impl Running {
+    fn new(registry: Registry) -> Self {
+        let registry = Arc::new(registry);
+        Self { registry, requests: Serving::default(), arrivals: Serving::default(), links: TaskTracker::default() }
+    }
+
     async fn drain(&self) {
         self.requests.finish().await;
         self.arrivals.stop.cancel();
@@ -167,7 +190,7 @@ fn no_delay(stream: &TcpStream) -> io::Result<()> {
 }
 
 async fn bind(what: &'static str, address: Listen, tls: Option<&Tls>, idle: Duration) -> Result<Server, BindError> {
-    Server::bind(&address, tls, idle).await.map_err(|error| BindError { what, address, error })
+    Server::bind(&address, tls, idle).await.map_err(|error| BindError::Listen { what, address, error })
 }
 
 async fn bind_optional(what: &'static str, address: Option<SocketAddr>) -> Result<Option<Server>, BindError> {

@@ -8,6 +8,7 @@
 pub mod limits;
 pub mod net;
 pub mod report;
+pub mod secret;
 mod shapes;
 pub mod source;
 pub mod token;

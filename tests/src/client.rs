@@ -110,7 +110,12 @@ impl Raw {
         Self::new(socket.connect(address).await.expect("somebody listens"))
     }
 
-    fn new(stream: TcpStream) -> Self {
+    /// Takes over a connection that is there, from either end.
+    ///
+    /// # Panics
+    /// If it is gone already.
+    #[must_use]
+    pub fn new(stream: TcpStream) -> Self {
         stream.set_nodelay(true).expect("the connection is there");
         Self::over(stream)
     }
@@ -174,6 +179,21 @@ impl Raw {
     /// Waits for the end of the connection; how many bytes came before it.
     pub async fn closed(&mut self) -> usize {
         within("the end of the connection", self.reader.closed()).await
+    }
+
+    /// The next so many bytes.
+    ///
+    /// # Panics
+    /// If the connection ends before them.
+    pub async fn bytes(&mut self, length: usize) -> Vec<u8> {
+        let (bytes, whole) = within("so many bytes", self.reader.body(Left::Length(length as u64))).await;
+        assert!(whole, "the connection ended after {} of {length} bytes", bytes.len());
+        bytes
+    }
+
+    /// Waits for the end of the connection: whether it was a reset, and no ordinary end.
+    pub async fn is_reset(&mut self) -> bool {
+        within("the end of the connection", self.reader.is_reset()).await
     }
 
     /// Says that nothing more will be sent.

@@ -1,5 +1,7 @@
 //! HTTP/1.1 as bytes: heads kept as they came, bodies taken apart by hand, so that nothing is repaired on the way.
 
+use std::io;
+
 use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
@@ -145,6 +147,18 @@ impl<R: AsyncRead + Unpin> Reader<R> {
             bytes += self.buffer.split().len();
         }
         bytes
+    }
+
+    /// Waits for the end of the connection, whatever comes before it: whether it was a reset, and no ordinary end.
+    pub async fn is_reset(&mut self) -> bool {
+        loop {
+            self.buffer.clear();
+            match self.io.read_buf(&mut self.buffer).await {
+                Ok(0) => return false,
+                Ok(_) => {}
+                Err(error) => return error.kind() == io::ErrorKind::ConnectionReset,
+            }
+        }
     }
 
     /// Reads something; `false` at the end of the connection.

@@ -4,7 +4,9 @@
 //! - [`process`]: the same as processes of the real binary, which can be killed.
 //! - [`upstream`]: a server that answers by script and keeps account of everything.
 //! - [`client`]: an application that sees every byte, and reqwest for ordinary calls.
+//! - [`http2`]: both of them in HTTP/2.
 //! - [`peer`]: a gateway or an agent that says whatever a test tells it to.
+//! - [`proxy`]: a proxy on the way to a gateway.
 //! - [`targets`]: what an attacker tries as a request target, and what must pass.
 //! - [`tls`]: what ends TLS in front of a gateway, and a client for facades that speak it.
 //!
@@ -13,10 +15,12 @@
 pub mod bridge;
 pub mod client;
 pub mod http1;
+pub mod http2;
 pub mod oracle;
 pub mod pattern;
 pub mod peer;
 pub mod process;
+pub mod proxy;
 pub mod scratch;
 pub mod targets;
 pub mod tls;

@@ -31,7 +31,7 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Relays from a free port of `ip` to `target`, as `localhost` and `127.0.0.1`.
+    /// Relays from a free port of `ip` to `target`, as `localhost`, `127.0.0.1` and `gateway.test`.
     ///
     /// # Panics
     /// If no certificate can be made, or loopback has no free port.
@@ -66,7 +66,7 @@ fn certificates() -> (String, ServerConfig) {
     let mut params = CertificateParams::new(Vec::new()).expect("no names are good names");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(params, key()).expect("an authority can be made");
-    let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+    let names = ["localhost", "127.0.0.1", "gateway.test"].map(str::to_owned).to_vec();
     let own = key();
     let params = CertificateParams::new(names).expect("the names are good");
     let certificate = params.signed_by(&own, &authority).expect("a certificate can be signed");

@@ -1,6 +1,6 @@
 //! From what was written to what it means: every key checked, everything wrong reported at once.
 
-use std::{fs::File, io::Read as _, path::Path, time::Duration};
+use std::{env, fs::File, io::Read as _, path::Path, time::Duration};
 
 use rustls::RootCertStore;
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
@@ -11,7 +11,9 @@ use settings::{
     units::{count_within, duration_within, show_bytes},
 };
 
-use super::{AuditTarget, Config, DRAIN_GRACE, GatewayUrl, LINKS, MOST_LINKS, RERESOLVE, raw::RawConfig, service, url};
+use super::{
+    AuditTarget, Config, DRAIN_GRACE, GatewayUrl, LINKS, MOST_LINKS, RERESOLVE, proxy, raw::RawConfig, service, url,
+};
 
 /// Longest drain; whoever wants more wants no end.
 const LONGEST_DRAIN: Duration = Duration::from_secs(3600);
@@ -40,6 +42,7 @@ fn config(raw: &RawConfig, found: &mut Findings<'_>) -> Option<Config> {
         proven(gateways, token.as_ref(), found)
     });
     let ca = ca(raw.ca_file.as_ref(), gateways.as_deref(), found);
+    let proxies = proxy::check(raw, gateways.as_deref(), found, |name| env::var(name).ok());
     let admin = RawListener::check(raw.admin.as_ref(), "admin", found, net::loopback_address);
     let health = RawListener::check(raw.health.as_ref(), "health", found, net::address);
     let services = service::check_all(&raw.services, found);
@@ -60,6 +63,7 @@ fn config(raw: &RawConfig, found: &mut Findings<'_>) -> Option<Config> {
         gateways: gateways?.into_iter().map(|gateway| gateway.value).collect(),
         token: token?,
         ca: ca?,
+        proxies: proxies?,
         admin: admin.map(|address| address.value),
         health: health.map(|address| address.value),
         services: services?,

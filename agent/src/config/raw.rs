@@ -9,8 +9,19 @@ use settings::{
 use super::Flags;
 
 /// Keys that only an agent's configuration has: they tell one from a gateway's.
-pub const KEYS_OF_ITS_OWN: &[&str] =
-    &["gateways", "token_file", "token_env", "ca_file", "services", "reresolve", "links", "audit_log"];
+pub const KEYS_OF_ITS_OWN: &[&str] = &[
+    "gateways",
+    "token_file",
+    "token_env",
+    "ca_file",
+    "proxy",
+    "proxy_credentials_file",
+    "proxy_credentials_env",
+    "services",
+    "reresolve",
+    "links",
+    "audit_log",
+];
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -20,6 +31,9 @@ pub(super) struct RawConfig {
     pub(super) token_file: Option<Text>,
     pub(super) token_env: Option<Text>,
     pub(super) ca_file: Option<Text>,
+    pub(super) proxy: Option<Text>,
+    pub(super) proxy_credentials_file: Option<Text>,
+    pub(super) proxy_credentials_env: Option<Text>,
     pub(super) admin: Option<At<RawListener>>,
     pub(super) health: Option<At<RawListener>>,
     pub(super) services: Entries<RawService>,
@@ -34,6 +48,7 @@ pub(super) struct RawConfig {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawService {
     pub(super) upstream: Option<Text>,
+    pub(super) protocol: Option<Text>,
     pub(super) allow: Vec<TextOr<Keys<RawRule>>>,
     pub(super) mode: Option<Text>,
     pub(super) host: Option<Text>,
@@ -41,6 +56,9 @@ pub(super) struct RawService {
     pub(super) connect_timeout: Option<Text>,
     pub(super) response_timeout: Option<Text>,
     pub(super) idle_timeout: Option<Text>,
+    pub(super) max_in_flight: Option<Text>,
+    pub(super) retry: Option<Text>,
+    pub(super) total_timeout: Option<Text>,
 }
 
 /// The long form of a rule.

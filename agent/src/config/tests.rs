@@ -24,6 +24,7 @@ impl Folder {
         for (name, text) in [
             ("warehouse-7.token", "seven-0123456789abcdef\n"),
             ("short.token", "short\n"),
+            ("proxy.credentials", "ada:love lace\n"),
             ("ca.pem", &PEM.repeat(2)),
             ("odd.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
             ("no.pem", "hello\n"),
@@ -83,9 +84,10 @@ fn the_file_of_the_issue() {
     assert_eq!((orders.upstream.host.as_str(), orders.upstream.port), ("127.0.0.1", 3000));
     assert_eq!(orders.host, Host::Fixed(HeaderValue::from_static("127.0.0.1:3000")));
     assert!(!orders.trust_forwarded);
+    assert_eq!(orders.protocol, Protocol::Http1);
     assert_eq!((orders.mode, &config.audit_log, &config.origin), (Mode::Enforce, &None, &None));
     assert_eq!((orders.connect_timeout, orders.response_timeout), (CONNECT_TIMEOUT, RESPONSE_TIMEOUT));
-    assert_eq!(orders.idle_timeout, None);
+    assert_eq!((orders.idle_timeout, orders.total_timeout), (None, None));
     assert_eq!((config.drain_grace, config.reresolve, config.links), (DRAIN_GRACE, RERESOLVE, 1));
     assert_eq!((config.limits.streams, config.limits.growth()), (1024, 64 << 20));
     assert_eq!((config.ca, config.warnings), (None, Vec::new()));
@@ -98,18 +100,22 @@ name: a.b
 gateways: [ "wss://GW.example.org", "ws://[::1]:7100/t/v1" ]
 token_file: warehouse-7.token
 ca_file: ca.pem
+proxy: https://Proxy.example.net:3129/
+proxy_credentials_file: proxy.credentials
 admin: { listen: "127.0.0.1:7201" }
 health: { listen: 0.0.0.0:7202 }
 services:
   b.acme: { upstream: "http://Orders.internal/", host: preserve, trust_forwarded: true }
   a:
     upstream: http://[::1]:81
+    protocol: h2c
     allow: [ GET /a ]
     mode: enforce
     host: api.internal:8080
     connect_timeout: 1s
     response_timeout: 5m
     idle_timeout: 90s
+    total_timeout: 10m
 drain_grace: 0s
 reresolve: 10s
 links: 16
@@ -124,15 +130,20 @@ limits: { streams_per_link: 10, window: 64KiB, memory_per_link: 1MiB }
     let authorities: Vec<_> = config.gateways.iter().map(GatewayUrl::authority).collect();
     assert_eq!(authorities, ["gw.example.org", "[::1]:7100"]);
     assert_eq!((config.ca.unwrap().len(), config.links), (2, 16));
+    let proxy = config.proxies[&config.gateways[0]].clone();
+    assert_eq!((proxy.to_string().as_str(), proxy.has_credentials()), ("https://proxy.example.net:3129", true));
+    assert_eq!(config.proxies.len(), 1, "no proxy leads back to this machine");
     let [b, a] = config.services.as_slice() else { panic!("two services, in the order of the file") };
     assert_eq!((b.upstream.to_string().as_str(), &b.host), ("http://orders.internal:80", &Host::Preserve));
     assert_eq!((a.upstream.host.as_str(), a.upstream.authority().as_str()), ("::1", "[::1]:81"));
+    assert_eq!((a.protocol, b.protocol), (Protocol::H2c, Protocol::Http1));
     assert_eq!(a.host, Host::Fixed(HeaderValue::from_static("api.internal:8080")));
     assert_eq!((a.connect_timeout.as_secs(), a.response_timeout.as_secs()), (1, 300));
-    assert_eq!(a.idle_timeout, Some(Duration::from_secs(90)));
+    let seconds = |time: Option<Duration>| time.map(|time| time.as_secs());
+    assert_eq!((seconds(a.idle_timeout), seconds(a.total_timeout)), (Some(90), Some(600)));
     assert_eq!((config.limits.window, config.limits.growth()), (65536, 384 * 1024));
     let [warning] = config.warnings.as_slice() else { panic!("one warning: {:?}", config.warnings) };
-    assert!(warning.starts_with("agent.yaml:9:3: nothing of `b.acme` is allowed"), "{warning}");
+    assert!(warning.starts_with("agent.yaml:11:3: nothing of `b.acme` is allowed"), "{warning}");
 }
 
 /// What a wrong file is told; `§` stands for a good beginning on lines 1 to 3.
@@ -182,6 +193,22 @@ fn wrong_tokens_and_authorities() {
 }
 
 #[test]
+fn wrong_proxies() {
+    check("§proxy: proxy:3128\n", &["agent.yaml:4:8", "not a URL", "write http://HOST:PORT", "or none"]);
+    check("§proxy: ftp://p\n", &["agent.yaml:4:8", "no scheme by which a proxy"]);
+    check("§proxy: http://p/a\n", &["agent.yaml:4:16", "a proxy has no path"]);
+    check("§proxy: http://u:secret@p\n", &["agent.yaml:4:15", "proxy_credentials_file", "http://********@p"]);
+    let twice = "§proxy: http://p\nproxy_credentials_file: x\nproxy_credentials_env: Y\n";
+    check(twice, &["agent.yaml:6:24", "given twice"]);
+    check("§proxy_credentials_file: proxy.credentials\n", &["agent.yaml:4:25", "are for no proxy"]);
+    check("§proxy: none\nproxy_credentials_file: proxy.credentials\n", &["agent.yaml:5:25", "are for no proxy"]);
+    let with = "§proxy: http://p\nproxy_credentials_file: ";
+    check(&format!("{with}none\n"), &["agent.yaml:5:25", "none cannot be read"]);
+    check(&format!("{with}no.pem\n"), &["agent.yaml:5:25", "USER:PASSWORD"]);
+    check("§proxy: http://p\nproxy_credentials_env: REACHBACK_NOT_SET\n", &["agent.yaml:5:24", "is not set"]);
+}
+
+#[test]
 fn wrong_gateways() {
     let services = "services: { a: { upstream: http://127.0.0.1:1, allow: [ GET / ] } }\n";
     let gateway = |url: &str, fragments: &[&str]| check(&format!("gateways: [ \"{url}\" ]\n{services}"), fragments);
@@ -216,10 +243,12 @@ fn wrong_services() {
     service("upstream: http://a, allow: GET /", &["agent.yaml:3:35", "a list is needed"]);
     service("upstream: http://a, host: 'a/b'", &["agent.yaml:3:35", "`preserve`"]);
     service("upstream: http://a, mode: Audit", &["agent.yaml:3:34", "write enforce or audit"]);
+    service("upstream: http://a, protocol: http2", &["agent.yaml:3:38", "write http1, or h2c for gRPC"]);
     service("upstream: http://a, trust_forwarded: 1", &["agent.yaml:3:45", "true or false"]);
     service("upstream: http://a, connect_timeout: 0s", &["agent.yaml:3:45", "write 1ms to 24h"]);
     service("upstream: http://a, response_timeout: 0s", &["agent.yaml:3:46", "write 1ms to 24h"]);
     service("upstream: http://a, idle_timeout: 25h", &["agent.yaml:3:42", "write 0s to 24h"]);
+    service("upstream: http://a, total_timeout: 25h", &["agent.yaml:3:43", "write 0s to 24h"]);
     let head = "gateways: [ ws://localhost ]\n";
     check(
         &format!("{head}services: {{ A: {{ upstream: http://a }} }}\n"),
@@ -265,6 +294,10 @@ fn warnings() {
     check(
         &format!("{token}gateways: [ ws://localhost ]\nca_file: ca.pem\n"),
         &["agent.yaml:4:10: `ca_file` has no effect"],
+    );
+    check(
+        &format!("{token}gateways: [ ws://localhost ]\nproxy: http://p\n"),
+        &["agent.yaml:4:8: `proxy` has no effect"],
     );
     let head = "gateways: [ ws://localhost ]\ntoken_file: warehouse-7.token\nservices:\n";
     check(&format!("{head}  a: {{ upstream: http://a }}\n"), &["agent.yaml:4:3: nothing of `a` is allowed"]);

@@ -1,13 +1,13 @@
 //! What the agent says of itself at a dial, and how it verifies whom it says it to.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use http::HeaderValue;
 use proto::{session, wire::AgentHello};
 use rustls::ClientConfig;
 
 use super::tls;
-use crate::config::Config;
+use crate::config::{Config, GatewayUrl, Proxy};
 
 /// What one configuration says about links. A link keeps what it began with, but for the services.
 #[derive(Debug)]
@@ -16,6 +16,10 @@ pub(crate) struct Standing {
     /// The `Authorization` that is shown, marked as sensitive.
     pub(super) authorization: Option<HeaderValue>,
     pub(super) tls: Arc<ClientConfig>,
+    /// By which proxy each gateway is dialled that is not dialled directly.
+    pub(super) proxies: HashMap<GatewayUrl, Proxy>,
+    /// How proxies are verified that speak TLS. It shows no certificate: that is for gateways.
+    pub(super) proxy_tls: Arc<ClientConfig>,
     pub(super) limits: session::Limits,
     /// How often names are resolved again.
     pub(super) reresolve: Duration,
@@ -48,6 +52,16 @@ impl Standing {
             streams: limits.streams,
         };
         let tls = tls::client(config.ca.as_deref())?;
-        Ok(Self { hello, authorization, tls, limits, reresolve: config.reresolve, lanes: config.links })
+        let proxy_tls = tls::client(config.ca.as_deref())?;
+        Ok(Self {
+            hello,
+            authorization,
+            tls,
+            proxies: config.proxies.clone(),
+            proxy_tls,
+            limits,
+            reresolve: config.reresolve,
+            lanes: config.links,
+        })
     }
 }

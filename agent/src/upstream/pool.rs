@@ -1,8 +1,8 @@
-//! Idle connections to one upstream, the last used first.
+//! Idle HTTP/1.1 connections to one upstream, the last used first.
 
 use std::{collections::VecDeque, sync::Mutex, time::Instant};
 
-use super::conversation::Conversation;
+use super::http1::Own;
 use crate::limits::{IDLE_UPSTREAM, IDLE_UPSTREAMS};
 
 #[derive(Default)]
@@ -16,23 +16,23 @@ struct State {
 }
 
 struct Idle {
-    conversation: Conversation,
+    connection: Own,
     since: Instant,
 }
 
 impl Pool {
     /// An idle connection. The server may have closed it meanwhile: whoever drives it next reads before it writes, and
     /// gets its request back unsent.
-    pub(super) fn take(&self) -> Option<Conversation> {
+    pub(super) fn take(&self) -> Option<Own> {
         loop {
-            let Idle { conversation, since } = self.lock().idle.pop_back()?;
+            let Idle { connection, since } = self.lock().idle.pop_back()?;
             if since.elapsed() < IDLE_UPSTREAM {
-                return Some(conversation);
+                return Some(connection);
             }
         }
     }
 
-    pub(super) fn put(&self, conversation: Conversation) {
+    pub(super) fn put(&self, connection: Own) {
         let now = Instant::now();
         let mut state = self.lock();
         if state.scarce_until.is_some_and(|until| now < until) {
@@ -41,7 +41,7 @@ impl Pool {
         if state.idle.len() == IDLE_UPSTREAMS {
             state.idle.pop_front();
         }
-        state.idle.push_back(Idle { conversation, since: now });
+        state.idle.push_back(Idle { connection, since: now });
     }
 
     /// The process has run out of file descriptors: those that idle connections would hold are wanted for links and

@@ -58,7 +58,8 @@ impl World {
         let upstream = Upstream::start().await;
         let gateway = Sidecar::gateway(&bridge::gateway_yaml(""));
         let yaml = bridge::agent_yaml(gateway.address("tunnel"), upstream.address, Setup::default());
-        let rules = r#"[ "GET,HEAD,POST,PUT,DELETE,OPTIONS,PROPFIND,BREW,M-SEARCH /**", "GET /", "OPTIONS *" ]"#;
+        let rules = r#"[ "GET,HEAD,POST,PUT,DELETE,OPTIONS,PROPFIND,BREW,M-SEARCH /**", "GET /", "OPTIONS *",
+                         { path: "/**", methods: [GET], upgrade: websocket } ]"#;
         let agent = Sidecar::agent(&yaml.replace(ALLOW, rules), "".as_ref());
         gateway.until_links(1).await;
         Self { upstream, gateway, _agent: agent }

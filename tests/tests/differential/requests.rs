@@ -142,8 +142,8 @@ fn headers_on_the_way() -> Vec<Case> {
         ),
         with(
             "an upgrade",
-            "Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
-            &[(HOP, "upstream - header connection: upgrade"), (HOP, "upstream - header upgrade: websocket")],
+            "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
+            &[],
         ),
         with(
             "to h2c",
@@ -233,9 +233,22 @@ fn bodies() -> Vec<Case> {
             "trailers",
             "Transfer-Encoding: chunked\r\nTrailer: X-Sum\r\n",
             "5\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n",
+            &[],
+        ),
+        post(
+            "trailers that nothing announces",
+            "Transfer-Encoding: chunked\r\n",
+            "5\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n",
+            &[(REQUEST_TRAILERS, "upstream - trailer x-sum: 1")],
+        ),
+        post(
+            "trailers that belong ahead of a body",
+            "Transfer-Encoding: chunked\r\nTrailer: X-Sum, Authorization\r\n",
+            "5\r\nhello\r\n0\r\nX-Sum: 1\r\nAuthorization: a\r\n\r\n",
             &[
-                (REQUEST_TRAILERS, "upstream - header trailer: X-Sum"),
-                (REQUEST_TRAILERS, "upstream - trailer x-sum: 1"),
+                (REQUEST_TRAILERS, "upstream - header trailer: X-Sum, Authorization"),
+                (REQUEST_TRAILERS, "upstream + header trailer: X-Sum"),
+                (REQUEST_TRAILERS, "upstream - trailer authorization: a"),
             ],
         ),
         post("an encoded body", "Content-Encoding: gzip\r\nContent-Length: 5\r\n", "\u{1f}\u{8b}abc", &[]),

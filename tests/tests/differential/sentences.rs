@@ -25,7 +25,8 @@ pub(crate) const OWN: &str = "`Reachback-…` headers are the bridge's own, in r
                               anybody else's are dropped.";
 pub(crate) const EXPECT: &str = "`Expect: 100-continue` is answered by the bridge, once the request is admitted, and \
                                  does not reach the upstream.";
-pub(crate) const REQUEST_TRAILERS: &str = "Trailers of a request, and `Trailer`, are dropped.";
+pub(crate) const REQUEST_TRAILERS: &str = "Trailers of a request pass as its headers would, if `Trailer` announces \
+                                           them; none of those that belong ahead of a body does.";
 pub(crate) const ANSWER_TRAILERS: &str = "Trailers of an answer reach a client that has sent `TE: trailers`, and no \
                                           other.";
 pub(crate) const REASON: &str = "The reason phrase is the usual one of the status, or none.";

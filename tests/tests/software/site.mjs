@@ -28,7 +28,7 @@ function general(note, body) {
   return sum(body.toString('latin1').replaceAll(boundary, 'BOUNDARY'));
 }
 
-function note(request) {
+export function note(request) {
   const headers = {};
   for (let at = 0; at < request.rawHeaders.length; at += 2) {
     const name = request.rawHeaders[at].toLowerCase();

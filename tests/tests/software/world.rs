@@ -51,12 +51,17 @@ struct Outcome {
 impl World {
     /// `None` if there is no Node, which runs the site.
     pub(crate) async fn start() -> Option<Self> {
+        Self::with("site.mjs").await
+    }
+
+    /// With this script for the site.
+    pub(crate) async fn with(site: &str) -> Option<Self> {
         let folder = Scratch::new();
         for name in ["files", "repositories"] {
             fs::create_dir(folder.path().join(name)).unwrap();
         }
         let mut command = program::command(&program::node()?, folder.path());
-        command.arg(program::script("site.mjs")).args(["files", "repositories"]).stdout(Stdio::piped());
+        command.arg(program::script(site)).args(["files", "repositories"]).stdout(Stdio::piped());
         let mut process = Killed(command.spawn().unwrap());
         let mut port = String::new();
         BufReader::new(process.0.stdout.take().unwrap()).read_line(&mut port).unwrap();
@@ -66,7 +71,7 @@ impl World {
         // Links that the site builds from `Host` lead back through the bridge.
         let setup = Setup { service: "host: preserve", ..Setup::default() };
         let yaml = bridge::agent_yaml(gateway.address("tunnel"), site, setup);
-        let rules = r#"[ "GET,HEAD,POST,PUT,DELETE,OPTIONS,PATCH,PROPFIND /**", "GET /" ]"#;
+        let rules = r#"[ "GET,HEAD,POST,PUT,DELETE,OPTIONS,PATCH,PROPFIND /**", "GET /", { methods: [GET], path: /socket/**, upgrade: websocket }, { methods: [GET], path: /socket, upgrade: websocket } ]"#;
         let agent = Sidecar::agent(&yaml.replace(ALLOW, rules), "".as_ref());
         gateway.until_links(1).await;
         Some(Self { folder, site, gateway, _agent: agent, _process: process })
