@@ -1,7 +1,7 @@
 //! Failures as HTTP: the one place that maps a failure to a status, a Proxy-Status type and a body.
 
 use axum::body::Body;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
 use proto::wire::{Failure, FailureCode, RequestId};
 use serde::Serialize;
 
@@ -22,7 +22,7 @@ pub(crate) struct Asked {
     pub(crate) method: Method,
     uri: Uri,
     accepts_json: bool,
-    /// HTTP/1 closes a connection on which it has not read a whole request.
+    /// It is HTTP/1, and has a body: if that is not read to its end, the connection closes.
     has_body: bool,
 }
 
@@ -63,7 +63,8 @@ impl Asked {
     pub(crate) fn new<B>(request: &Request<B>, id: RequestId) -> Self {
         let headers = request.headers();
         let length = headers.get(header::CONTENT_LENGTH);
-        let has_body = length.is_some_and(|length| length != "0") || headers.contains_key(header::TRANSFER_ENCODING);
+        let is_framed = length.is_some_and(|length| length != "0") || headers.contains_key(header::TRANSFER_ENCODING);
+        let has_body = is_framed && request.version() < Version::HTTP_2;
         let accepts_json = accepts_json(headers);
         Self { id, method: request.method().clone(), uri: request.uri().clone(), accepts_json, has_body }
     }

@@ -13,9 +13,13 @@ use crate::{
     stage::{Plan, Stage},
 };
 
-/// Every connection is reset, every 2 s.
+/// Links have a round trip of 10 ms, and every connection is reset, every 2 s.
 pub(crate) async fn resets(scale: Scale) -> Report {
-    ended_again_and_again("resets", scale, |relay| relay.reset()).await
+    ended_again_and_again("resets", scale, |relay| {
+        relay.set(|fault| fault.delay = Duration::from_millis(5));
+        relay.reset();
+    })
+    .await
 }
 
 /// What passes comes in small pieces, and every connection is closed within one of them, every 2 s.
@@ -37,7 +41,7 @@ async fn ended_again_and_again(name: &'static str, scale: Scale, end: impl Fn(&R
     stage.linked().await;
     sleep(Duration::from_secs(1)).await;
     load.stop().await;
-    stage.relays.iter().for_each(|relay| relay.set(|fault| fault.slice = 0));
+    stage.relays.iter().for_each(|relay| relay.set(|fault| (fault.slice, fault.delay) = (0, Duration::ZERO)));
     let mut report = stage.finish(name).await;
     report.expect_only(&LOST);
     report
