@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use agent::whitelist::Mode;
-use gateway::config::{Agents, Facade, Routing};
+use gateway::config::{Agents, Facade, Forwarded, Hosts, Routing};
 use settings::{
     Limits, Source,
     report::did_you_mean,
@@ -104,18 +104,41 @@ fn of_gateway(config: &gateway::config::Config) -> Lines {
 }
 
 fn of_facade(facade: &Facade) -> (String, String) {
-    let address = facade.listen;
-    let port = address.port();
+    let listen = &facade.listen;
+    let scheme = if facade.tls.is_some() { "https" } else { "http" };
+    let port = listen.address().map(|address| format!(":{}", address.port())).unwrap_or_default();
+    let at = |host: &str| format!("{scheme}://{host}{port}/…");
+    // A Unix socket has no name of its own to call: any will do.
+    let here = listen.address().map_or("localhost".to_owned(), |address| address.ip().to_string());
+    let here = if here.contains(':') { format!("[{here}]") } else { here };
     let route = match &facade.routing {
-        Routing::Service(service) => format!("http://{address}/… to {service}"),
-        Routing::HostSuffix(suffix) => format!("http://SERVICE.{suffix}:{port}/… to SERVICE, on {address}"),
-        Routing::Hosts(hosts) => {
-            let hosts: Vec<_> = hosts.iter().map(|(host, to)| format!("http://{host}:{port}/… to {to}")).collect();
-            format!("{}, on {address}", hosts.join(", "))
+        Routing::Service(service) => format!("{} to {service}", at(&here)),
+        Routing::Host(hosts) => of_hosts(hosts, at),
+        Routing::Path => format!("{scheme}://{here}{port}/SERVICE/… to SERVICE"),
+        Routing::Header => format!("{} to what the header Reachback-Service says", at(&here)),
+        Routing::Proxy(hosts) => {
+            format!(
+                "a forward proxy: {}, with HTTP_PROXY={scheme}://{here}{port}",
+                of_hosts(hosts, |host| format!("http://{host}/…"))
+            )
         }
-        Routing::Path => format!("http://{address}/SERVICE/… to SERVICE"),
     };
-    line("facade", format!("{route}; waits {} for an agent", show(facade.wait_for_agent)))
+    let forwarded = match facade.forwarded {
+        Forwarded::Off => "",
+        Forwarded::Append => "; adds X-Forwarded-* and Forwarded",
+        Forwarded::Replace => "; sets X-Forwarded-* and Forwarded",
+    };
+    line("facade", format!("{route}, on {listen}; waits {} for an agent{forwarded}", show(facade.wait_for_agent)))
+}
+
+fn of_hosts(hosts: &Hosts, url: impl Fn(&str) -> String) -> String {
+    match hosts {
+        Hosts::Below(suffix) => format!("{} to SERVICE", url(&format!("SERVICE.{suffix}"))),
+        Hosts::Listed(hosts) => {
+            let hosts: Vec<_> = hosts.iter().map(|(host, to)| format!("{} to {to}", url(host))).collect();
+            hosts.join(", ")
+        }
+    }
 }
 
 fn of_probes(admin: Option<std::net::SocketAddr>, health: Option<std::net::SocketAddr>) -> Lines {
@@ -153,7 +176,8 @@ fn of_agent(config: &agent::config::Config) -> Lines {
             lines.push(line("  allow", "nothing".to_owned()));
         }
     }
-    lines.push(line("links", of_limits(config.limits)));
+    let lanes = format!("{} to each address of a gateway; ", config.links);
+    lines.push(line("links", lanes + &of_limits(config.limits)));
     if let Some(target) = &config.audit_log {
         lines.push(line("audit log", target.to_string()));
     }

@@ -1,6 +1,6 @@
 //! The tunnel listener: authenticates an agent before the upgrade, greets it, and keeps its link registered.
 
-use std::{net::SocketAddr, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use axum::body::Body;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
@@ -22,6 +22,7 @@ use crate::{
     auth::{Credentials, Identity},
     config::Config,
     limits::{HANDSHAKE, LINKS_PER_AGENT, REJECT_HOLD_OFF, RETRY_AFTER_SECONDS},
+    listener::Peer,
     registry::{Entry, Registry},
     serve::Arrival,
 };
@@ -123,7 +124,7 @@ impl Tunnel {
     }
 
     /// From the 101 to the end of the link.
-    async fn welcome(self: Arc<Self>, upgrade: OnUpgrade, identity: Arc<Identity>, peer: SocketAddr) {
+    async fn welcome(self: Arc<Self>, upgrade: OnUpgrade, identity: Arc<Identity>, peer: Peer) {
         let pending = match tokio::time::timeout(HANDSHAKE, greet(upgrade)).await {
             Ok(Ok(pending)) => pending,
             Ok(Err(error)) => return warn!(error, "an agent's greeting failed"),
@@ -135,14 +136,14 @@ impl Tunnel {
             warn!(%service, "rejected an agent that claims a service it may not serve");
             return pending.reject(not_permitted(&service)).await;
         }
-        if self.registry.links_of(&agent) >= LINKS_PER_AGENT {
+        let Some(_place) = self.registry.place(&agent) else {
             warn!("rejected a link of an agent that has too many");
             return pending.reject(too_many_links()).await;
-        }
+        };
         self.run_link(pending, agent, &identity, peer).await;
     }
 
-    async fn run_link(&self, pending: Pending<Io>, agent: String, identity: &Identity, address: SocketAddr) {
+    async fn run_link(&self, pending: Pending<Io>, agent: String, identity: &Identity, address: Peer) {
         let (link, hello) = match pending.accept(self.hello.clone(), self.limits).await {
             Ok(accepted) => accepted,
             Err(error) => return warn!(%error, "an agent's greeting failed"),

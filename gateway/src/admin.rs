@@ -6,7 +6,11 @@ use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use crate::{config::Routing, facade::Facade, registry::Registry};
+use crate::{
+    config::{Hosts, Routing},
+    facade::Facade,
+    registry::Registry,
+};
 
 /// What there is to tell.
 #[derive(Debug)]
@@ -115,9 +119,17 @@ fn facade_status(facade: &Facade) -> FacadeStatus {
     let settings = facade.settings();
     let route = match &settings.routing {
         Routing::Service(service) => format!("service {service}"),
-        Routing::HostSuffix(suffix) => format!("host *.{suffix}"),
-        Routing::Hosts(hosts) => format!("hosts {}", hosts.keys().cloned().collect::<Vec<_>>().join(", ")),
+        Routing::Host(hosts) => format!("host {}", hosts_shown(hosts)),
         Routing::Path => "path".to_owned(),
+        Routing::Header => "header".to_owned(),
+        Routing::Proxy(hosts) => format!("proxy {}", hosts_shown(hosts)),
     };
     FacadeStatus { listen: settings.listen.to_string(), route, requests: facade.in_flight() }
+}
+
+fn hosts_shown(hosts: &Hosts) -> String {
+    match hosts {
+        Hosts::Below(suffix) => format!("*.{suffix}"),
+        Hosts::Listed(hosts) => hosts.keys().cloned().collect::<Vec<_>>().join(", "),
+    }
 }

@@ -10,10 +10,9 @@ use std::{
     task::{Context, Poll},
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::socket::Socket;
 
 /// What is known of a connection without asking it.
 #[derive(Debug, Default)]
@@ -58,12 +57,12 @@ impl Drop for Busy {
 /// The connection itself.
 #[derive(Debug)]
 pub(crate) struct Client {
-    stream: TcpStream,
+    stream: Socket,
     activity: Arc<Activity>,
 }
 
 impl Client {
-    pub(crate) fn new(stream: TcpStream, activity: Arc<Activity>) -> Self {
+    pub(crate) fn new(stream: Socket, activity: Arc<Activity>) -> Self {
         Self { stream, activity }
     }
 
@@ -77,8 +76,7 @@ impl Client {
 impl Drop for Client {
     fn drop(&mut self) {
         if self.activity.cut.load(Ordering::Relaxed) {
-            // Without it the client sees an ordinary end; a failure leaves it at that.
-            let _ = self.stream.set_zero_linger();
+            self.stream.reset_when_closed();
         }
     }
 }

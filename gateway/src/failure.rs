@@ -122,6 +122,7 @@ fn map(code: FailureCode) -> Mapped {
         Code::NoAgent => (StatusCode::SERVICE_UNAVAILABLE, "destination_unavailable", None),
         Code::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "connection_limit_reached", None),
         Code::Denied => (StatusCode::FORBIDDEN, "http_request_denied", None),
+        Code::NotSupported => (StatusCode::NOT_IMPLEMENTED, "http_request_denied", None),
         Code::BadRequest => (StatusCode::BAD_REQUEST, "http_request_error", None),
         Code::UriTooLong => (StatusCode::URI_TOO_LONG, "http_request_error", None),
         Code::HeadTooLarge => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "http_request_error", None),
@@ -196,6 +197,7 @@ mod tests {
         check(FailureCode::Overloaded, 503, "connection_limit_reached");
         check(FailureCode::Denied, 403, "http_request_denied");
         check(FailureCode::BadRequest, 400, "http_request_error");
+        check(FailureCode::NotSupported, 501, "http_request_denied");
         check(FailureCode::UriTooLong, 414, "http_request_error");
         check(FailureCode::HeadTooLarge, 431, "http_request_error");
         check(FailureCode::BodyTooLarge, 413, "http_request_error");
@@ -206,7 +208,7 @@ mod tests {
         check(FailureCode::UpstreamProtocol, 502, "http_protocol_error");
         check(FailureCode::LinkLost, 502, "connection_terminated");
         check(FailureCode::Internal, 500, "proxy_internal_error");
-        assert_eq!(FailureCode::all().count(), 15, "a new code needs a row here");
+        assert_eq!(FailureCode::all().count(), 16, "a new code needs a row here");
     }
 
     #[test]

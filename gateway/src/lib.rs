@@ -11,8 +11,11 @@ pub mod config;
 mod facade;
 mod failure;
 mod limits;
+mod listener;
 mod registry;
 mod serve;
+mod socket;
+mod unix;
 
 use std::{
     io,
@@ -29,12 +32,13 @@ use tracing::{info, warn};
 use self::{
     accept::Tunnel,
     admin::Status,
+    config::Tls,
     facade::Facade,
     limits::{HANDSHAKE, IDLE_CONNECTION, LAST_WORDS},
     registry::Registry,
     serve::{Arrival, Server, Serving},
 };
-pub use config::Config;
+pub use config::{Config, Listen};
 
 /// A gateway with its listeners bound.
 #[derive(Debug)]
@@ -51,7 +55,7 @@ pub struct Gateway {
 #[error("cannot listen on {address} ({what}): {error}")]
 pub struct BindError {
     what: &'static str,
-    address: SocketAddr,
+    address: Listen,
     error: io::Error,
 }
 
@@ -61,10 +65,10 @@ impl Gateway {
     /// # Errors
     /// [`BindError`] for the first that cannot be bound.
     pub async fn bind(config: Config) -> Result<Self, BindError> {
-        let tunnel = bind("tunnel", config.listen, HANDSHAKE).await?;
+        let tunnel = bind("tunnel", config.listen.into(), None, HANDSHAKE).await?;
         let mut facades = Vec::new();
         for facade in &config.facades {
-            facades.push(bind("facade", facade.listen, IDLE_CONNECTION).await?);
+            facades.push(bind("facade", facade.listen.clone(), facade.tls.as_ref(), IDLE_CONNECTION).await?);
         }
         let admin = bind_optional("admin", config.admin).await?;
         let health = bind_optional("health", config.health).await?;
@@ -73,12 +77,12 @@ impl Gateway {
 
     /// Where it listens, as bound: the real ports where the configuration says 0.
     #[must_use]
-    pub fn addresses(&self) -> Vec<(&'static str, SocketAddr)> {
+    pub fn addresses(&self) -> Vec<(&'static str, Listen)> {
         let facades = self.facades.iter().map(|facade| ("facade", facade));
         let rest = [("admin", self.admin.as_ref()), ("health", self.health.as_ref())];
         let rest = rest.into_iter().filter_map(|(what, server)| Some((what, server?)));
         let servers = std::iter::once(("tunnel", &self.tunnel)).chain(facades).chain(rest);
-        servers.filter_map(|(what, server)| Some((what, server.listener.local_addr().ok()?))).collect()
+        servers.filter_map(|(what, server)| Some((what, server.listener.address()?))).collect()
     }
 
     /// Runs until `shutdown`, then drains: no new requests, what is in flight finishes within the grace period, and
@@ -102,7 +106,7 @@ impl Gateway {
         let registry = &running.registry;
         let facade = |(settings, server): (&config::Facade, &Server)| {
             let mut settings = settings.clone();
-            settings.listen = server.listener.local_addr().unwrap_or(settings.listen);
+            settings.listen = server.listener.address().unwrap_or(settings.listen);
             Arc::new(Facade::new(settings, registry.clone(), config.requests))
         };
         let states: Vec<Arc<Facade>> = config.facades.iter().zip(&facades).map(facade).collect();
@@ -162,13 +166,13 @@ fn no_delay(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)
 }
 
-async fn bind(what: &'static str, address: SocketAddr, idle: Duration) -> Result<Server, BindError> {
-    Server::bind(address, idle).await.map_err(|error| BindError { what, address, error })
+async fn bind(what: &'static str, address: Listen, tls: Option<&Tls>, idle: Duration) -> Result<Server, BindError> {
+    Server::bind(&address, tls, idle).await.map_err(|error| BindError { what, address, error })
 }
 
 async fn bind_optional(what: &'static str, address: Option<SocketAddr>) -> Result<Option<Server>, BindError> {
     match address {
-        Some(address) => bind(what, address, IDLE_CONNECTION).await.map(Some),
+        Some(address) => bind(what, address.into(), None, IDLE_CONNECTION).await.map(Some),
         None => Ok(None),
     }
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// For a connection to the tunnel to ask for its upgrade, and again for the agent behind it to say hello: a slow or
-/// silent stranger costs no more than this.
+/// For a connection to agree upon TLS, for one to the tunnel to ask for its upgrade, and again for the agent behind it
+/// to say hello: a slow or silent stranger costs no more than this.
 pub(crate) const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// How long a client's connection may lie idle: longer than common clients keep theirs.
@@ -18,6 +18,10 @@ pub(crate) const REJECT_HOLD_OFF: Duration = Duration::from_secs(60);
 /// What `Retry-After` tells a client when a retry may soon succeed, in seconds.
 pub(crate) const RETRY_AFTER_SECONDS: u16 = 1;
 
+/// Links that one request is offered to, where they do not process it: agents that all drain or are all full must not
+/// keep it going round.
+pub(crate) const LINKS_TRIED: usize = 4;
+
 /// Bytes read from a client at once, and thereby of the head of a request: two chunks. More than a processor's cache
 /// holds would cost bulk.
 pub(crate) const CLIENT_BUFFER: usize = 128 * 1024;
@@ -25,10 +29,14 @@ pub(crate) const CLIENT_BUFFER: usize = 128 * 1024;
 /// Connections of one listener at once; more wait in the kernel's queue. Each costs a task and a few kilobytes.
 pub(crate) const CONNECTIONS: usize = 8192;
 
+/// Connections that wait in the queue of a Unix socket: what the system gives a port.
+pub(crate) const BACKLOG: i32 = 1024;
+
 /// How long a connection may show no sign of life while its listener drains.
 pub(crate) const DRAIN_IDLE: Duration = Duration::from_secs(2);
 
-/// Links of one agent at once: lanes and restarts together. Each has memory of its own.
+/// Links of one agent at once: lanes (an agent keeps 16 at most), replicas under one name and restarts together. Each has
+/// memory of its own.
 pub(crate) const LINKS_PER_AGENT: usize = 64;
 
 /// How long closing links may take to say so, once a drain has run out of time.

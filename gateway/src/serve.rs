@@ -1,13 +1,13 @@
 //! One HTTP listener: accepts until told to stop, then lets its connections finish.
 
-use std::{convert::Infallible, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, pin::pin, sync::Arc, time::Duration};
 
 use axum::body::Body;
 use http::{Request, Response};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -15,13 +15,15 @@ use tracing::{debug, warn};
 
 use crate::{
     client::{Activity, Busy, Client},
+    config::{Listen, Tls},
     limits::{ACCEPT_REST, CLIENT_BUFFER, CONNECTIONS, DRAIN_IDLE},
+    listener::{Accepted, Listener, Peer},
 };
 
 /// A bound listener with what it serves.
 #[derive(Debug)]
 pub(crate) struct Server {
-    pub(crate) listener: TcpListener,
+    pub(crate) listener: Listener,
     /// A connection on which no request begins for this long, and none is in flight, is closed: idle ones and those
     /// that send their head a byte at a time alike.
     pub(crate) idle: Duration,
@@ -48,14 +50,14 @@ impl Serving {
 #[derive(Debug)]
 pub(crate) struct Arrival {
     pub(crate) request: Request<Incoming>,
-    pub(crate) peer: SocketAddr,
+    pub(crate) peer: Peer,
     /// Held until the answer is complete: a connection with a request in flight is not idle.
     pub(crate) busy: Busy,
 }
 
 impl Server {
-    pub(crate) async fn bind(address: SocketAddr, idle: Duration) -> io::Result<Self> {
-        Ok(Self { listener: TcpListener::bind(address).await?, idle })
+    pub(crate) async fn bind(listen: &Listen, tls: Option<&Tls>, idle: Duration) -> io::Result<Self> {
+        Ok(Self { listener: Listener::bind(listen, tls).await?, idle })
     }
 
     /// Serves `answer` until stopped. `tune` sets each connection's socket options.
@@ -66,11 +68,11 @@ impl Server {
     {
         let mut exhausted = false;
         let places = Arc::new(Semaphore::new(CONNECTIONS));
-        while let Some((place, accepted)) = serving.stop.run_until_cancelled(self.accept(&places)).await {
-            match accepted.and_then(|(stream, peer)| tune(&stream).map(|()| (stream, peer))) {
-                Ok((stream, peer)) => {
+        while let Some((place, accepted)) = serving.stop.run_until_cancelled(self.accept(&places, tune)).await {
+            match accepted {
+                Ok((accepted, peer)) => {
                     exhausted = false;
-                    let connection = serve_connection(stream, peer, answer.clone(), self.idle, serving.stop.clone());
+                    let connection = serve_connection(accepted, peer, answer.clone(), self.idle, serving.stop.clone());
                     serving.connections.spawn(async move {
                         connection.await;
                         drop(place);
@@ -88,17 +90,26 @@ impl Server {
     }
 
     /// The next connection, once there is room for it: more wait in the listener's queue.
-    async fn accept(&self, places: &Arc<Semaphore>) -> (OwnedSemaphorePermit, io::Result<(TcpStream, SocketAddr)>) {
+    async fn accept(
+        &self,
+        places: &Arc<Semaphore>,
+        tune: fn(&TcpStream) -> io::Result<()>,
+    ) -> (OwnedSemaphorePermit, io::Result<(Accepted, Peer)>) {
         let place = places.clone().acquire_owned().await.expect("the semaphore is never closed");
-        (place, self.listener.accept().await)
+        (place, self.listener.accept(tune).await)
     }
 }
 
-async fn serve_connection<A, F>(stream: TcpStream, peer: SocketAddr, answer: A, idle: Duration, stop: CancellationToken)
+async fn serve_connection<A, F>(accepted: Accepted, peer: Peer, answer: A, idle: Duration, stop: CancellationToken)
 where
     A: Fn(Arrival) -> F + Send + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
+    let stream = match stop.run_until_cancelled(accepted.ready()).await {
+        Some(Ok(stream)) => stream,
+        Some(Err(error)) => return debug!(%peer, %error, "a client's connection ended before a request"),
+        None => return,
+    };
     let activity = Arc::new(Activity::default());
     let requests = activity.clone();
     let client = TokioIo::new(Client::new(stream, activity.clone()));

@@ -41,7 +41,8 @@ impl Sidecar {
         let config = gateway::Config::from_source(&source).unwrap_or_else(|invalid| panic!("{invalid}"));
         Self::start(async move |started, shutdown| {
             let gateway = Gateway::bind(config).await.expect("the gateway's ports are free");
-            let _ = started.send(gateway.addresses());
+            let addresses = gateway.addresses().into_iter();
+            let _ = started.send(addresses.filter_map(|(what, listen)| Some((what, listen.address()?))).collect());
             gateway.run(shutdown).await;
         })
     }
@@ -179,6 +180,8 @@ fn watch_panics() {
 pub struct Setup<'a> {
     /// Top-level keys of the gateway's.
     pub gateway: &'a str,
+    /// The gateway's facades, as items of a list; the usual three if it is empty.
+    pub facades: &'a str,
     /// Top-level keys of the agent's.
     pub agent: &'a str,
     /// Keys of the service `orders`, as a flow mapping's inside: `host: preserve, response_timeout: 1s`.
@@ -209,7 +212,8 @@ impl Bridge {
     /// With a special configuration, and a link.
     pub async fn with(setup: Setup<'_>) -> Self {
         let upstream = Upstream::start().await;
-        let gateway = Sidecar::gateway(&gateway_yaml(setup.gateway));
+        let facades = if setup.facades.is_empty() { FACADES } else { setup.facades };
+        let gateway = Sidecar::gateway(&gateway_with(facades, setup.gateway));
         let agent = agent_yaml(gateway.address("tunnel"), upstream.address(), setup);
         let agent = Sidecar::agent(&agent, Path::new(""));
         gateway.until_links(1).await;
@@ -229,16 +233,23 @@ impl Bridge {
     }
 }
 
-/// A gateway's usual configuration; waits for agents are long, so that no test depends on them.
+/// A gateway's usual configuration.
 #[must_use]
 pub fn gateway_yaml(more: &str) -> String {
+    gateway_with(FACADES, more)
+}
+
+/// One facade for `orders`, one by host, one by path.
+const FACADES: &str = "  - { listen: 127.0.0.1:0, service: orders }
+  - { listen: 127.0.0.1:0, route: host, suffix: localhost }
+  - { listen: 127.0.0.1:0, route: path }
+";
+
+/// A gateway with facades of its own; waits for agents are long, so that no test depends on them.
+#[must_use]
+pub fn gateway_with(facades: &str, more: &str) -> String {
     let wait = if more.contains("wait_for_agent") { "" } else { "wait_for_agent: 60s\n" };
-    format!(
-        "name: gateway\nlisten: 127.0.0.1:0\nadmin: {{ listen: 127.0.0.1:0 }}\n{wait}facades:\n\
-         \x20 - {{ listen: 127.0.0.1:0, service: orders }}\n\
-         \x20 - {{ listen: 127.0.0.1:0, route: host, suffix: localhost }}\n\
-         \x20 - {{ listen: 127.0.0.1:0, route: path }}\n{more}\n"
-    )
+    format!("name: gateway\nlisten: 127.0.0.1:0\nadmin: {{ listen: 127.0.0.1:0 }}\n{wait}facades:\n{facades}\n{more}\n")
 }
 
 /// An agent's usual configuration.

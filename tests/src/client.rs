@@ -4,11 +4,8 @@ use std::net::SocketAddr;
 
 use serde_json::Value;
 use tokio::{
-    io::AsyncWriteExt as _,
-    net::{
-        TcpSocket, TcpStream,
-        tcp::{OwnedReadHalf, OwnedWriteHalf},
-    },
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf, split},
+    net::{TcpSocket, TcpStream},
 };
 
 use crate::{
@@ -38,9 +35,14 @@ pub async fn json(url: &str) -> Value {
 /// A connection on which anything can be sent.
 #[derive(Debug)]
 pub struct Raw {
-    reader: Reader<OwnedReadHalf>,
-    write: OwnedWriteHalf,
+    reader: Reader<ReadHalf<Box<dyn Connected>>>,
+    write: WriteHalf<Box<dyn Connected>>,
 }
+
+/// A connection of any kind.
+pub trait Connected: AsyncRead + AsyncWrite + std::fmt::Debug + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + std::fmt::Debug + Send + Unpin> Connected for S {}
 
 /// An answer as it came.
 #[derive(Clone, Debug)]
@@ -108,7 +110,12 @@ impl Raw {
 
     fn new(stream: TcpStream) -> Self {
         stream.set_nodelay(true).expect("the connection is there");
-        let (read, write) = stream.into_split();
+        Self::over(stream)
+    }
+
+    /// Speaks over a connection that is there already.
+    pub fn over(stream: impl Connected + 'static) -> Self {
+        let (read, write) = split(Box::new(stream) as Box<dyn Connected>);
         Self { reader: Reader::new(read), write }
     }
 

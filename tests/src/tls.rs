@@ -1,22 +1,24 @@
-//! What ends TLS in front of a gateway, with a certificate authority of its own.
+//! TLS: what ends it in front of a gateway, with a certificate authority of its own; and a client for facades.
 
 use std::{
     net::{IpAddr, SocketAddr},
     sync::Arc,
 };
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, CertifiedKey, IsCa, KeyPair, generate_simple_self_signed,
+};
 use rustls::{
-    ServerConfig,
+    ClientConfig, RootCertStore, ServerConfig,
     crypto::aws_lc_rs,
-    pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
+    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, pem::PemObject as _},
 };
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
     task::JoinHandle,
 };
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::{TlsAcceptor, TlsConnector, client::TlsStream};
 
 /// The relay; it ends when it is dropped.
 #[derive(Debug)]
@@ -76,4 +78,37 @@ fn certificates() -> (String, ServerConfig) {
         .with_single_cert(vec![certificate.der().clone()], own)
         .expect("the certificate fits its key");
     (authority.pem(), config)
+}
+
+/// A certificate for `localhost` and its key, both in PEM.
+///
+/// # Panics
+/// If none can be made.
+#[must_use]
+pub fn identity() -> (String, String) {
+    let CertifiedKey { cert, signing_key } =
+        generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate can be made");
+    (cert.pem(), signing_key.serialize_pem())
+}
+
+/// Connects to `localhost` at an address, and trusts this certificate (PEM) alone.
+///
+/// # Panics
+/// If nobody listens, or somebody else does.
+pub async fn connect(address: SocketAddr, certificate: &str) -> TlsStream<TcpStream> {
+    let mut roots = RootCertStore::empty();
+    let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).expect("it is a certificate");
+    roots.add(certificate).expect("it can be trusted");
+    let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("the provider knows the versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let stream = TcpStream::connect(address).await.expect("somebody listens");
+    let name = ServerName::try_from("localhost").expect("it is a name");
+    TlsConnector::from(Arc::new(config))
+        .connect(name, stream)
+        .await
+        .expect("the certificate is the one that is trusted")
 }

@@ -8,10 +8,10 @@ use settings::{
     At, Fault, Findings, Invalid, Source, Text, Token, net,
     net::RawListener,
     token::token,
-    units::{duration_within, show_bytes},
+    units::{count_within, duration_within, show_bytes},
 };
 
-use super::{AuditTarget, Config, DRAIN_GRACE, GatewayUrl, RERESOLVE, raw::RawConfig, service, url};
+use super::{AuditTarget, Config, DRAIN_GRACE, GatewayUrl, LINKS, MOST_LINKS, RERESOLVE, raw::RawConfig, service, url};
 
 /// Longest drain; whoever wants more wants no end.
 const LONGEST_DRAIN: Duration = Duration::from_secs(3600);
@@ -45,6 +45,7 @@ fn config(raw: &RawConfig, found: &mut Findings<'_>) -> Option<Config> {
     let services = service::check_all(&raw.services, found);
     let drain_grace = found.or(raw.drain_grace.as_ref(), DRAIN_GRACE, duration_within(Duration::ZERO..=LONGEST_DRAIN));
     let reresolve = found.or(raw.reresolve.as_ref(), RERESOLVE, duration_within(RERESOLVES));
+    let links = found.or(raw.links.as_ref(), LINKS, count_within(1..=MOST_LINKS));
     let limits = raw.limits.check(found);
     let source = found.source();
     let audit_log = found.optional(raw.audit_log.as_ref(), |text| audit_target(text, source));
@@ -64,6 +65,7 @@ fn config(raw: &RawConfig, found: &mut Findings<'_>) -> Option<Config> {
         services: services?,
         drain_grace: drain_grace?,
         reresolve: reresolve?,
+        links: links?,
         limits: limits?,
         audit_log: audit_log?,
         origin: None,

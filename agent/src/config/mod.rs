@@ -40,6 +40,13 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an upstream may take to begin its answer: what most proxies grant, so that applications expect no more.
 pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Links to each address of a gateway: one carries what one core can do.
+pub const LINKS: u32 = 1;
+
+/// Most links to each address of a gateway: a quarter of what a gateway takes of one agent, which leaves room for
+/// replicas under one name, and for a restart.
+pub const MOST_LINKS: u32 = 16;
+
 /// An agent's checked configuration.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -62,6 +69,8 @@ pub struct Config {
     pub drain_grace: Duration,
     /// How often gateways' names are resolved again.
     pub reresolve: Duration,
+    /// How many links to keep to each address of a gateway.
+    pub links: u32,
     /// The bounds of each link.
     pub limits: Limits,
     /// Where a line for each decision of the whitelist goes; `None`: nowhere.

@@ -10,7 +10,7 @@ use super::Flags;
 
 /// Keys that only an agent's configuration has: they tell one from a gateway's.
 pub const KEYS_OF_ITS_OWN: &[&str] =
-    &["gateways", "token_file", "token_env", "ca_file", "services", "reresolve", "audit_log"];
+    &["gateways", "token_file", "token_env", "ca_file", "services", "reresolve", "links", "audit_log"];
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -25,6 +25,7 @@ pub(super) struct RawConfig {
     pub(super) services: Entries<RawService>,
     pub(super) drain_grace: Option<Text>,
     pub(super) reresolve: Option<Text>,
+    pub(super) links: Option<Text>,
     pub(super) audit_log: Option<Text>,
     pub(super) limits: RawLimits,
 }

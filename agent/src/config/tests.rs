@@ -86,7 +86,7 @@ fn the_file_of_the_issue() {
     assert_eq!((orders.mode, &config.audit_log, &config.origin), (Mode::Enforce, &None, &None));
     assert_eq!((orders.connect_timeout, orders.response_timeout), (CONNECT_TIMEOUT, RESPONSE_TIMEOUT));
     assert_eq!(orders.idle_timeout, None);
-    assert_eq!((config.drain_grace, config.reresolve), (DRAIN_GRACE, RERESOLVE));
+    assert_eq!((config.drain_grace, config.reresolve, config.links), (DRAIN_GRACE, RERESOLVE, 1));
     assert_eq!((config.limits.streams, config.limits.growth()), (1024, 64 << 20));
     assert_eq!((config.ca, config.warnings), (None, Vec::new()));
 }
@@ -112,6 +112,7 @@ services:
     idle_timeout: 90s
 drain_grace: 0s
 reresolve: 10s
+links: 16
 audit_log: audit.jsonl
 limits: { streams_per_link: 10, window: 64KiB, memory_per_link: 1MiB }
 "#;
@@ -122,7 +123,7 @@ limits: { streams_per_link: 10, window: 64KiB, memory_per_link: 1MiB }
     assert_eq!(gateways, ["wss://gw.example.org:443/reachback/v1", "ws://[::1]:7100/t/v1"]);
     let authorities: Vec<_> = config.gateways.iter().map(GatewayUrl::authority).collect();
     assert_eq!(authorities, ["gw.example.org", "[::1]:7100"]);
-    assert_eq!(config.ca.unwrap().len(), 2);
+    assert_eq!((config.ca.unwrap().len(), config.links), (2, 16));
     let [b, a] = config.services.as_slice() else { panic!("two services, in the order of the file") };
     assert_eq!((b.upstream.to_string().as_str(), &b.host), ("http://orders.internal:80", &Host::Preserve));
     assert_eq!((a.upstream.host.as_str(), a.upstream.authority().as_str()), ("::1", "[::1]:81"));
@@ -161,6 +162,8 @@ fn wrong_keys() {
         "§admin: { listen: 127.0.0.1:7201 }\nhealth: { listen: 0.0.0.0:7201 }\n",
         &["agent.yaml:5:19", "0.0.0.0:7201 is taken already: `admin` listens on 127.0.0.1:7201"],
     );
+    check("§links: 0\n", &["agent.yaml:4:8", "from 1 to 16"]);
+    check("§links: 17\n", &["agent.yaml:4:8", "from 1 to 16"]);
     check("§audit_log: ''\n", &["agent.yaml:4:12", "write stdout, or the path of a file"]);
     check("§reresolve: 500ms\n", &["agent.yaml:4:12", "write 1s to 1h"]);
     check("§limits: { requests_per_facade: 1 }\n", &["agent.yaml:4:11", "unknown key"]);

@@ -1,7 +1,7 @@
 //! Keeps a link to every gateway: each configured URL, and each address that its name resolves to.
 //!
-//! Two loops, nested by task: one for each URL resolves its name and sees to its addresses; one for each address dials,
-//! runs the link, waits, and dials again, for ever.
+//! Two loops, nested by task: one for each URL resolves its name and sees to its addresses; one for each lane to an
+//! address dials, runs the link, waits, and dials again, for ever.
 
 mod attempt;
 mod backoff;
@@ -51,10 +51,10 @@ pub(crate) struct Dialling {
 }
 
 impl Dialling {
-    /// The loop of one URL: every address that its name resolves to has a task that keeps a link to it.
+    /// The loop of one URL: every address that its name resolves to has tasks that keep links to it.
     async fn keep_gateway(self, url: GatewayUrl) {
         let trouble = Arc::new(Notify::new());
-        let mut keepers: HashMap<SocketAddr, Keeper> = HashMap::new();
+        let mut keepers: HashMap<Lane, Keeper> = HashMap::new();
         let mut backoff = Backoff::default();
         while !self.stop.is_cancelled() {
             let wait = match resolve(&url).await {
@@ -77,34 +77,36 @@ impl Dialling {
         }
     }
 
-    /// Starts a task for each new address. Those of addresses that have vanished keep the link they have and dial no
+    /// Starts the tasks of each new address. Those of addresses that have vanished keep the link they have and dial no
     /// more, unless the address comes back: names that rotate make no more links than they have addresses.
     fn adjust(
         &self,
         url: &GatewayUrl,
         trouble: &Arc<Notify>,
-        keepers: &mut HashMap<SocketAddr, Keeper>,
+        keepers: &mut HashMap<Lane, Keeper>,
         addresses: &[SocketAddr],
     ) {
         keepers.retain(|_, keeper| !keeper.task.is_finished());
-        for (address, keeper) in &*keepers {
-            let wanted = addresses.contains(address);
-            if keeper.wanted.send_replace(wanted) && !wanted {
+        let lanes = self.standing.borrow().lanes;
+        for ((address, lane), keeper) in &*keepers {
+            let wanted = addresses.contains(address) && *lane < lanes;
+            if keeper.wanted.send_replace(wanted) && !wanted && *lane == 0 {
                 info!(gateway = %url, %address, "the gateway's name resolves to this address no more");
             }
         }
-        for address in addresses {
-            keepers.entry(*address).or_insert_with(|| {
+        for (address, lane) in addresses.iter().flat_map(|address| (0..lanes).map(move |lane| (*address, lane))) {
+            keepers.entry((address, lane)).or_insert_with(|| {
                 let (wanted, is_wanted) = watch::channel(true);
-                let span = info_span!("link", gateway = %url, %address);
-                let task = self.clone().keep_address(url.clone(), *address, trouble.clone(), is_wanted);
+                let shown = (lanes > 1).then_some(lane);
+                let span = info_span!("link", gateway = %url, %address, lane = shown);
+                let task = self.clone().keep_lane(url.clone(), address, trouble.clone(), is_wanted);
                 Keeper { wanted, task: self.tasks.spawn(task.instrument(span)) }
             });
         }
     }
 
-    /// The loop of one address.
-    async fn keep_address(
+    /// The loop of one lane to an address.
+    async fn keep_lane(
         self,
         url: GatewayUrl,
         address: SocketAddr,
@@ -197,7 +199,10 @@ pub(crate) async fn announce(links: Arc<Links>, mut standing: watch::Receiver<Ar
     }
 }
 
-/// The task of one address.
+/// One of the links to an address, counted from 0.
+type Lane = (SocketAddr, u32);
+
+/// The task of one lane.
 struct Keeper {
     wanted: watch::Sender<bool>,
     task: JoinHandle<()>,

@@ -19,6 +19,8 @@ pub(crate) struct Standing {
     pub(super) limits: session::Limits,
     /// How often names are resolved again.
     pub(super) reresolve: Duration,
+    /// Links to each address.
+    pub(super) lanes: u32,
 }
 
 impl Standing {
@@ -46,6 +48,6 @@ impl Standing {
             streams: limits.streams,
         };
         let tls = tls::client(config.ca.as_deref())?;
-        Ok(Self { hello, authorization, tls, limits, reresolve: config.reresolve })
+        Ok(Self { hello, authorization, tls, limits, reresolve: config.reresolve, lanes: config.links })
     }
 }

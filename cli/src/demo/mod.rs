@@ -113,7 +113,7 @@ fn agent_yaml(tunnel: SocketAddr, server: SocketAddr) -> String {
 fn addresses(gateway: &Gateway) -> Result<[SocketAddr; 3], Exit> {
     let find = |wanted| {
         let found = gateway.addresses().into_iter().find(|(what, _)| *what == wanted);
-        found.map(|(_, address)| address).ok_or_else(|| Exit::failed("a listener has no address"))
+        found.and_then(|(_, listen)| listen.address()).ok_or_else(|| Exit::failed("a listener has no address"))
     };
     Ok([find("tunnel")?, find("facade")?, find("admin")?])
 }

@@ -10,8 +10,8 @@ use settings::{
 };
 
 use super::{
-    AgentCredential, Agents, Config, DRAIN_GRACE, Facade, HEARTBEAT, PATH, REQUESTS, Routing, ServicePattern,
-    WAIT_FOR_AGENT, facade,
+    AgentCredential, Agents, Config, DRAIN_GRACE, Facade, HEARTBEAT, Hosts, Listen, PATH, REQUESTS, Routing,
+    ServicePattern, WAIT_FOR_AGENT, facade,
     raw::{RawAgent, RawConfig},
 };
 
@@ -53,7 +53,7 @@ fn config(raw: &RawConfig, found: &mut Findings<'_>) -> Option<Config> {
         name: name?.unwrap_or_else(|| net::host_name("gateway")),
         listen: tunnel,
         path: path?,
-        facades: facades?.into_iter().map(|(facade, _)| facade).collect(),
+        facades: facades?.into_iter().map(|facade| facade.value).collect(),
         admin,
         health,
         agents: agents?,
@@ -66,7 +66,7 @@ fn config(raw: &RawConfig, found: &mut Findings<'_>) -> Option<Config> {
     })
 }
 
-fn facades(raw: &RawConfig, found: &mut Findings<'_>) -> Option<Vec<(Facade, At<SocketAddr>)>> {
+fn facades(raw: &RawConfig, found: &mut Findings<'_>) -> Option<Vec<At<Facade>>> {
     if raw.facades.is_empty() {
         let remedy = "add facades: [ { listen: 127.0.0.1:7080, service: orders } ]";
         found.fault(None, Fault::new("there is no facade: no application could reach anything", remedy));
@@ -76,7 +76,22 @@ fn facades(raw: &RawConfig, found: &mut Findings<'_>) -> Option<Vec<(Facade, At<
     // A wrong `wait_for_agent` must not hide what is wrong with the facades.
     let wait = usual_wait.unwrap_or(WAIT_FOR_AGENT);
     let checked: Vec<_> = raw.facades.iter().map(|raw| facade::check(raw, wait, found)).collect();
-    usual_wait.and_then(|_| checked.into_iter().collect())
+    let facades: Vec<At<Facade>> = usual_wait.and_then(|_| checked.into_iter().collect())?;
+    distinct_sockets(&facades, found).map(|()| facades)
+}
+
+/// As [`net::distinct`], for Unix sockets.
+fn distinct_sockets(facades: &[At<Facade>], found: &mut Findings<'_>) -> Option<()> {
+    let path = |facade: &At<Facade>| match &facade.value.listen {
+        Listen::Unix { path, .. } => Some(path.clone()),
+        Listen::Tcp(_) => None,
+    };
+    let taken = |at: usize, facade: &At<Facade>| facades[..at].iter().any(|earlier| path(earlier) == path(facade));
+    let sockets = facades.iter().enumerate().filter(|(_, facade)| path(facade).is_some());
+    let Some((_, again)) = sockets.into_iter().find(|(at, facade)| taken(*at, facade)) else { return Some(()) };
+    let what = format!("a facade listens on {} already", again.value.listen);
+    found.fault(again.place, Fault::new(what, "give each facade a socket of its own"));
+    None
 }
 
 struct Listeners {
@@ -88,7 +103,7 @@ struct Listeners {
 fn listeners(
     raw: &RawConfig,
     agents: Option<&Agents>,
-    facades: Option<&[(Facade, At<SocketAddr>)]>,
+    facades: Option<&[At<Facade>]>,
     found: &mut Findings<'_>,
 ) -> Option<Listeners> {
     let missing = Fault::new("there is no address where agents could connect", "add `listen`: listen: 127.0.0.1:7100");
@@ -100,11 +115,14 @@ fn listeners(
     let place = raw.listen.as_ref().map(|text| text.place).unwrap_or_default();
     let tunnel = At { value: tunnel?, place };
     let (admin, health) = (admin?, health?);
-    let mut exposed = vec![("the tunnel", tunnel.clone())];
-    exposed.extend(facades.unwrap_or_default().iter().map(|(_, address)| ("a facade", address.clone())));
+    let mut exposed = vec![Exposed { what: "the tunnel", address: tunnel.clone(), is_encrypted: false }];
+    exposed.extend(facades.unwrap_or_default().iter().filter_map(|facade| {
+        let address = At { value: facade.value.listen.address()?, place: facade.place };
+        Some(Exposed { what: "a facade", address, is_encrypted: facade.value.tls.is_some() })
+    }));
     let guarded = exposure(&exposed, insecure?, agents?, found);
 
-    let mut all = exposed;
+    let mut all: Vec<_> = exposed.into_iter().map(|listener| (listener.what, listener.address)).collect();
     all.extend(admin.iter().map(|address| ("`admin`", address.clone())));
     all.extend(health.iter().map(|address| ("`health`", address.clone())));
     let distinct = net::distinct(found, &all);
@@ -116,16 +134,19 @@ fn listeners(
     })
 }
 
+/// A listener that others may be able to reach.
+struct Exposed {
+    what: &'static str,
+    address: At<SocketAddr>,
+    is_encrypted: bool,
+}
+
 /// Nothing but loopback without credentials, and nothing unencrypted beyond loopback that nobody asked for.
-fn exposure(
-    listeners: &[(&str, At<SocketAddr>)],
-    insecure: bool,
-    agents: &Agents,
-    found: &mut Findings<'_>,
-) -> Option<()> {
+fn exposure(listeners: &[Exposed], insecure: bool, agents: &Agents, found: &mut Findings<'_>) -> Option<()> {
     let file = found.source().is_numbered();
     let mut guarded = Some(());
-    for (what, address) in listeners.iter().filter(|(_, address)| !net::is_loopback(address.value.ip())) {
+    let beyond_loopback = listeners.iter().filter(|listener| !net::is_loopback(listener.address.value.ip()));
+    for Exposed { what, address, is_encrypted } in beyond_loopback {
         let local = format!("listen on 127.0.0.1:{}", address.value.port());
         let beyond = format!("{what} on {} can be reached from other machines", address.value);
         let fault = match agents {
@@ -137,7 +158,7 @@ fn exposure(
                 format!("{beyond}, but no agent credential is configured: anyone could pose as an agent"),
                 format!("{local}; beyond loopback a gateway needs a configuration file"),
             ),
-            Agents::Listed(_) if insecure => continue,
+            Agents::Listed(_) if insecure || *is_encrypted => continue,
             Agents::Listed(_) if file => Fault::new(
                 format!("{beyond} and is not encrypted"),
                 format!("{local}; or, if TLS ends in front of it or that is meant, set insecure_listen: true"),
@@ -214,20 +235,19 @@ fn unlike(agent: &AgentCredential, place: Place, earlier: &[AgentCredential], fo
 }
 
 /// A facade for a service that no agent may serve is nearly always a slip of the pen.
-fn warn_of_unserved(agents: Option<&Agents>, facades: Option<&[(Facade, At<SocketAddr>)]>, found: &mut Findings<'_>) {
+fn warn_of_unserved(agents: Option<&Agents>, facades: Option<&[At<Facade>]>, found: &mut Findings<'_>) {
     let Some(Agents::Listed(agents)) = agents else { return };
-    for (facade, address) in facades.unwrap_or_default() {
+    for At { value: facade, place } in facades.unwrap_or_default() {
         let services: Vec<_> = match &facade.routing {
             Routing::Service(service) => vec![service],
-            Routing::Hosts(hosts) => hosts.values().collect(),
-            Routing::HostSuffix(_) | Routing::Path => Vec::new(),
+            Routing::Host(Hosts::Listed(hosts)) | Routing::Proxy(Hosts::Listed(hosts)) => hosts.values().collect(),
+            Routing::Host(Hosts::Below(_)) | Routing::Proxy(Hosts::Below(_)) | Routing::Path | Routing::Header => {
+                Vec::new()
+            }
         };
         let served = |service| agents.iter().flat_map(|agent| &agent.services).any(|pattern| pattern.matches(service));
         for service in services.into_iter().filter(|service| !served(service)) {
-            found.warn(
-                address.place,
-                format!("no agent listed may serve `{service}`, so this facade can never reach it"),
-            );
+            found.warn(*place, format!("no agent listed may serve `{service}`, so this facade can never reach it"));
         }
     }
 }

@@ -2,17 +2,21 @@
 
 mod check;
 mod facade;
+mod listen;
 mod pattern;
 mod raw;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::Path, time::Duration};
 
+pub use listen::Listen;
 pub use pattern::ServicePattern;
 use proto::wire::ServiceName;
 pub use raw::KEYS_OF_ITS_OWN;
 use settings::{Invalid, Limits, Source, Token};
+pub use tls::Tls;
 
 /// Where the tunnel is offered, by default and on both sides.
 pub const PATH: &str = proto::link::upgrade::DEFAULT_PATH;
@@ -88,11 +92,27 @@ pub struct AgentCredential {
 #[non_exhaustive]
 pub struct Facade {
     /// Where applications connect.
-    pub listen: SocketAddr,
+    pub listen: Listen,
+    /// What it proves itself with, if it speaks TLS.
+    pub tls: Option<Tls>,
     /// Which service a request is for.
     pub routing: Routing,
     /// How long a request waits for an agent that serves its service; zero for not at all.
     pub wait_for_agent: Duration,
+    /// What requests say about who the client is.
+    pub forwarded: Forwarded,
+}
+
+/// What becomes of `X-Forwarded-For`, `-Proto` and `-Host` and of `Forwarded` (RFC 7239).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Forwarded {
+    /// The facade adds nothing, and what the client sent passes: as without a bridge.
+    #[default]
+    Off,
+    /// The facade adds what it sees to what the client sent: the client is itself a proxy that can be believed.
+    Append,
+    /// The facade says what it sees, and what the client sent goes.
+    Replace,
 }
 
 /// How a facade finds the service of a request.
@@ -100,12 +120,23 @@ pub struct Facade {
 pub enum Routing {
     /// Every request is for this service.
     Service(ServiceName),
-    /// The host is the service, a dot and this suffix (lower case, no leading dot, no port).
-    HostSuffix(String),
-    /// These hosts (lower case, no port) and no others.
-    Hosts(BTreeMap<String, ServiceName>),
+    /// The `Host` header names it.
+    Host(Hosts),
     /// The first segment of the path, which is then taken off.
     Path,
+    /// The header `Reachback-Service`, which is then taken off.
+    Header,
+    /// The facade is a forward proxy, and the host of the URL names it.
+    Proxy(Hosts),
+}
+
+/// Which hosts are which services. Whatever the port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hosts {
+    /// The host is the service, a dot and this suffix (lower case, no leading dot, no port).
+    Below(String),
+    /// These hosts (lower case, no port) and no others.
+    Listed(BTreeMap<String, ServiceName>),
 }
 
 /// The flags of a first try without a file.

@@ -36,6 +36,16 @@ pub(super) struct RawFacade {
     pub(super) suffix: Option<Text>,
     pub(super) hosts: Option<At<Entries<Text>>>,
     pub(super) wait_for_agent: Option<Text>,
+    pub(super) mode: Option<Text>,
+    pub(super) tls: Option<At<RawTls>>,
+    pub(super) forwarded: Option<Text>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawTls {
+    pub(super) cert_file: Option<Text>,
+    pub(super) key_file: Option<Text>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -65,7 +65,10 @@ fn the_file_of_the_issue() {
     assert_eq!(config.health, None);
     let routings: Vec<_> = config.facades.iter().map(|facade| facade.routing.clone()).collect();
     let orders = "orders".parse().unwrap();
-    assert_eq!(routings, [Routing::Service(orders), Routing::HostSuffix("localhost".to_owned()), Routing::Path]);
+    assert_eq!(
+        routings,
+        [Routing::Service(orders), Routing::Host(Hosts::Below("localhost".to_owned())), Routing::Path]
+    );
     let Agents::Listed(agents) = &config.agents else { panic!("agents are listed") };
     assert_eq!((agents[0].name.as_str(), agents[0].token.expose()), ("warehouse-7", "seven-0123456789abcdef"));
     assert_eq!(agents[0].services[1].to_string(), "*.acme");
@@ -120,7 +123,7 @@ allowed_origins: [ "https://Console.example.org", "http://localhost:3000" ]
     assert_eq!((config.name.as_str(), config.path.as_str()), ("edge-1", "/tunnel/v1"));
     let waits: Vec<_> = config.facades.iter().map(|facade| facade.wait_for_agent.as_millis()).collect();
     assert_eq!(waits, [500, 1000]);
-    let Routing::Hosts(hosts) = &config.facades[1].routing else { panic!("hosts are given") };
+    let Routing::Host(Hosts::Listed(hosts)) = &config.facades[1].routing else { panic!("hosts are given") };
     assert_eq!(hosts["orders.example.org"].as_str(), "orders");
     assert_eq!((config.limits.streams, config.limits.growth()), (100, 100 * 1024 * 1024));
     assert_eq!((config.requests, config.heartbeat.as_secs(), config.drain_grace.as_secs()), (10, 5, 60));
@@ -299,7 +302,7 @@ fn flags() {
     let config = Config::from_flags(&good).unwrap();
     let Agents::Listed(agents) = &config.agents else { panic!("a token is given") };
     assert_eq!((agents[0].name.as_str(), agents[0].services.as_slice()), ("agent", &[ServicePattern::Any][..]));
-    assert_eq!(config.facades[1].listen.port(), 7081);
+    assert_eq!(config.facades[1].listen.address().unwrap().port(), 7081);
     assert_eq!(config.warnings, Vec::<String>::new());
 
     let check = |flags: &Flags, fragments: &[&str]| {

@@ -1,19 +1,19 @@
 //! A facade: plain local HTTP on one side, streams on the other.
 
 mod answer;
+mod exchange;
+mod forwarded;
 mod head;
+mod proxy;
 mod request_id;
 mod route;
 mod upload;
 
 use std::{
-    future::poll_fn,
-    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
-    task::Poll,
     time::Instant,
 };
 
@@ -22,17 +22,17 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use proto::{
     link::Answered,
-    session::{OpenError, StreamError},
-    wire::{Failure, FailureCode, RequestHead},
+    wire::{Failure, FailureCode},
 };
 use tracing::{debug, warn};
 
-use self::upload::{Uploaded, upload};
+use self::{exchange::exchange, forwarded::Hop};
 use crate::{
     client::Busy,
     config,
     failure::{self, Asked, Failed},
-    registry::{Registry, Unavailable},
+    listener::Peer,
+    registry::Registry,
     serve::Arrival,
 };
 
@@ -63,10 +63,10 @@ impl Facade {
     /// Answers one request: with the upstream's answer, or with a failure that says who failed.
     pub(crate) async fn answer(self: Arc<Self>, arrival: Arrival) -> Response<Body> {
         let started = Instant::now();
-        let Arrival { request, busy, .. } = arrival;
+        let Arrival { request, peer, busy } = arrival;
         let id = request_id::keep_or_make(request.headers());
         let asked = Asked::new(&request, id);
-        let response = match self.forward(request, &asked, busy).await {
+        let response = match self.forward(request, peer, &asked, busy).await {
             Ok(response) => response,
             Err(failed) => self.tell(&failed, &asked),
         };
@@ -80,59 +80,31 @@ impl Facade {
         let response = failure::response(failed, asked);
         if response.status().is_server_error() {
             let (code, reason) = (failed.failure.code.as_str(), &*failed.failure.message);
-            let (request_id, method, path, facade) = (&asked.id, &asked.method, asked.path(), self.settings.listen);
+            let (request_id, method, path, facade) = (&asked.id, &asked.method, asked.path(), &self.settings.listen);
             warn!(%request_id, %facade, %method, path, code, reason, "request failed");
         }
         response
     }
 
-    async fn forward(&self, request: Request<Incoming>, asked: &Asked, busy: Busy) -> Result<Response<Body>, Failed> {
+    async fn forward(
+        &self,
+        request: Request<Incoming>,
+        peer: Peer,
+        asked: &Asked,
+        busy: Busy,
+    ) -> Result<Response<Body>, Failed> {
         let slot = Slot::take(&self.in_flight, self.most, busy)?;
-        let (parts, body) = request.into_parts();
-        let routed = route::route(&self.settings.routing, &parts)?;
+        let (mut parts, body) = request.into_parts();
+        let routed = route::route(&self.settings.routing, &mut parts)?;
         let version = parts.version;
-        let head = head::request(parts, routed, asked.id.clone())?;
+        let hop = Hop { said: self.settings.forwarded, peer, is_tls: self.settings.tls.is_some() };
+        let head = head::request(parts, routed, hop, asked.id.clone())?;
         let held_back = head::expects_continue(&head.headers)?;
-        let answered = self.exchange(head, body, held_back).await?;
-        match answered {
+        let wait = self.settings.wait_for_agent;
+        match exchange(&self.registry, wait, head.into(), body, held_back).await? {
             Answered::Response(head, body) => Ok(answer::response(head, body, version, asked, slot)?),
             Answered::Failure(failure) => Err(Failed::at_agent(failure)),
         }
-    }
-
-    /// Sends a request over a link that serves its name, and waits for the answer's head.
-    async fn exchange(&self, head: RequestHead, body: Incoming, held_back: bool) -> Result<Answered, Failure> {
-        let wait = self.settings.wait_for_agent;
-        let connection =
-            self.registry.choose_within(&head.service, wait).await.map_err(|why| unavailable(why, &head))?;
-        let bodiless = http_body::Body::is_end_stream(&body);
-        let (writer, response) = connection.open(head, bodiless).map_err(not_opened)?;
-        if bodiless {
-            drop(writer);
-            return response.await.map_err(|error| lost(&error));
-        }
-        // Declared before the response and thereby dropped after it: a client that goes cancels its call.
-        let mut upload = Box::pin(upload(body, writer, held_back));
-        let mut response = pin!(response);
-        let mut uploaded = None;
-        let answered = poll_fn(|cx| {
-            if uploaded.is_none()
-                && let Poll::Ready(ended) = upload.as_mut().poll(cx)
-            {
-                uploaded = Some(ended);
-            }
-            response.as_mut().poll(cx)
-        });
-        let answered = answered.await;
-        match uploaded {
-            Some(Uploaded::CutShort) if answered.is_err() => {
-                return Err(Failure::new(FailureCode::BadRequest, "the request's body was cut short"));
-            }
-            Some(_) => {}
-            // The answer begins while the body still comes: neither waits for the other.
-            None => drop(tokio::spawn(upload)),
-        }
-        answered.map_err(|error| lost(&error))
     }
 }
 
@@ -158,39 +130,5 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-fn unavailable(why: Unavailable, head: &RequestHead) -> Failure {
-    let service = &head.service;
-    match why {
-        Unavailable::NoAgent => {
-            Failure::retry_safe(FailureCode::NoAgent, format!("no agent that serves {service} is connected"))
-        }
-        Unavailable::Full => Failure::retry_safe(
-            FailureCode::Overloaded,
-            format!("every link that serves {service} has as many streams open as it takes"),
-        ),
-    }
-}
-
-fn not_opened(error: OpenError) -> Failure {
-    Failure::retry_safe(FailureCode::Overloaded, error.to_string())
-}
-
-/// What it means for the client that the stream ended before an answer came.
-fn lost(error: &StreamError) -> Failure {
-    match error {
-        StreamError::NotProcessed => {
-            Failure::retry_safe(FailureCode::Overloaded, "the agent took no new request: it is draining or full")
-        }
-        StreamError::LinkLost { sent: false } => {
-            Failure::retry_safe(FailureCode::NoAgent, "the link was lost before the request was sent")
-        }
-        StreamError::LinkLost { sent: true } => Failure::new(
-            FailureCode::LinkLost,
-            "the link was lost after the request was sent; it may have been processed",
-        ),
-        StreamError::Reset { .. } => Failure::new(FailureCode::Internal, format!("the agent gave up: {error}")),
     }
 }

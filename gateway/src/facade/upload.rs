@@ -11,10 +11,16 @@ use proto::{link::BodyWriter, wire::ResetCode};
 /// client cut short abandons the stream. `held_back`: the client waits to be invited, so nothing is read before.
 pub(super) async fn upload(mut body: Incoming, mut writer: BodyWriter, held_back: bool) -> Uploaded {
     if held_back && writer.invited().await.is_err() {
-        return Uploaded::Unwanted;
+        return Uploaded::Unread(body);
     }
+    let mut unread = true;
     loop {
-        match next(&mut body, &writer).await {
+        let next = next(&mut body, &writer).await;
+        if unread && matches!(next, Next::Unwanted) {
+            return Uploaded::Unread(body);
+        }
+        unread = false;
+        match next {
             Next::Frame(frame) => match frame.into_data() {
                 Ok(chunk) => {
                     if writer.write(chunk).await.is_err() {
@@ -44,7 +50,7 @@ pub(super) async fn upload(mut body: Incoming, mut writer: BodyWriter, held_back
 }
 
 /// How an upload ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Uploaded {
     /// All of it was sent.
     Whole,
@@ -52,6 +58,8 @@ pub(super) enum Uploaded {
     CutShort,
     /// The agent wanted no more of it.
     Unwanted,
+    /// The agent wanted none of it before any was read.
+    Unread(Incoming),
 }
 
 enum Next {

@@ -24,11 +24,12 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Opens a stream. `end`: the request has no body, so the writer is to be finished or dropped unused.
+    /// Opens a stream. `end`: the request has no body, so the writer is to be finished or dropped unused. Whoever wants
+    /// to offer the request elsewhere if this link does not process it keeps the head.
     ///
     /// # Errors
     /// [`OpenError`]: nothing was sent; another link may be tried.
-    pub fn open(&self, head: RequestHead, end: bool) -> Result<(BodyWriter, Response), OpenError> {
+    pub fn open(&self, head: Arc<RequestHead>, end: bool) -> Result<(BodyWriter, Response), OpenError> {
         let id = self.shared.with(|inner| inner.session.open(head, end))?;
         let writer = BodyWriter { shared: self.shared.clone(), id };
         let body = Some(Body::new(self.shared.clone(), id));

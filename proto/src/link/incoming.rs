@@ -21,7 +21,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Incoming {
     /// What is asked.
-    pub head: RequestHead,
+    pub head: Arc<RequestHead>,
     /// Its body. Dropping it discards what still comes.
     pub body: Body,
     /// Answers it.
@@ -35,7 +35,7 @@ pub struct Responder {
 }
 
 impl Incoming {
-    pub(super) fn new(shared: Arc<Shared>, id: StreamId, head: RequestHead) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, id: StreamId, head: Arc<RequestHead>) -> Self {
         let body = Body::new(shared.clone(), id).note_end();
         Self { head, body, responder: Responder { writer: BodyWriter { shared, id } } }
     }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::Waker,
 };
 
@@ -36,7 +36,7 @@ pub(super) enum Half {
 
 #[derive(Debug)]
 pub(super) enum News {
-    Opened(StreamId, RequestHead),
+    Opened(StreamId, Arc<RequestHead>),
     Services(Vec<ServiceName>),
     GoAway,
 }

@@ -1,6 +1,6 @@
 //! What comes in: packets, time, the end of the link.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -124,7 +124,7 @@ impl Session {
         Ok(())
     }
 
-    fn handle_request(&mut self, id: StreamId, head: RequestHead, end: bool) -> Result<(), SessionError> {
+    fn handle_request(&mut self, id: StreamId, head: Arc<RequestHead>, end: bool) -> Result<(), SessionError> {
         if id <= self.last_id {
             return Err(SessionError::violation("a stream id did not increase"));
         }

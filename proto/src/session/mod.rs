@@ -29,6 +29,7 @@ mod verbs;
 
 use std::{
     collections::VecDeque,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -70,7 +71,7 @@ pub struct Peer {
 #[derive(Debug)]
 pub enum Event {
     /// A new request (agent only).
-    Opened(StreamId, RequestHead),
+    Opened(StreamId, Arc<RequestHead>),
     /// Reading the stream, or taking its answer, will get further than it did.
     Readable(StreamId),
     /// Writing the stream will get further than it did, or its body was invited.

@@ -1,6 +1,6 @@
 //! The application's verbs.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
@@ -18,7 +18,7 @@ impl Session {
     ///
     /// # Errors
     /// [`OpenError`]: nothing was queued, another link may be tried.
-    pub fn open(&mut self, head: RequestHead, end: bool) -> Result<StreamId, OpenError> {
+    pub fn open(&mut self, head: Arc<RequestHead>, end: bool) -> Result<StreamId, OpenError> {
         debug_assert!(self.side == Side::Gateway, "only the gateway opens streams");
         if self.last_id.0 == u32::MAX {
             self.drain("the link has used up its stream ids");

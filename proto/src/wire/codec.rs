@@ -1,6 +1,6 @@
 //! Frames to packets and back. Pure; every cap is checked before anything is allocated for what it bounds.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::{HeaderMap, Method, StatusCode};
@@ -128,7 +128,7 @@ fn request(fields: Fields<'_>) -> Result<Frame, Malformed> {
         deadline: fields.deadline_ms.flatten().map(Duration::from_millis),
         upgrade: is_true(fields.upgrade),
     };
-    Ok(Frame::Request { id, head, end: is_true(fields.end) })
+    Ok(Frame::Request { id, head: Arc::new(head), end: is_true(fields.end) })
 }
 
 fn response(fields: Fields<'_>) -> Result<Frame, Malformed> {

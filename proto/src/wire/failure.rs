@@ -17,6 +17,8 @@ pub enum FailureCode {
     Denied,
     /// The request is malformed.
     BadRequest,
+    /// The facade does not do what is asked, for any service.
+    NotSupported,
     /// The request target is too long.
     UriTooLong,
     /// There are too many or too long headers.
@@ -40,12 +42,13 @@ pub enum FailureCode {
 }
 
 impl FailureCode {
-    const ALL: [(Self, &str); 15] = [
+    const ALL: [(Self, &str); 16] = [
         (Self::UnknownService, "unknown_service"),
         (Self::NoAgent, "no_agent"),
         (Self::Overloaded, "overloaded"),
         (Self::Denied, "denied"),
         (Self::BadRequest, "bad_request"),
+        (Self::NotSupported, "not_supported"),
         (Self::UriTooLong, "uri_too_long"),
         (Self::HeadTooLarge, "head_too_large"),
         (Self::BodyTooLarge, "body_too_large"),

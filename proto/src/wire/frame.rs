@@ -1,6 +1,6 @@
 //! The frames: everything that one side can say to the other.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
@@ -29,7 +29,7 @@ pub enum Frame {
         /// The new stream.
         id: StreamId,
         /// What is asked.
-        head: RequestHead,
+        head: Arc<RequestHead>,
         /// Whether the request has no body and no trailers.
         end: bool,
     },

@@ -1,6 +1,9 @@
 //! A gateway's and an agent's session joined by the real codec, on a virtual clock.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
@@ -19,8 +22,8 @@ pub(super) fn session(side: Side, limits: Limits, peer: Limits, now: Instant) ->
     Session::new(side, limits, Peer { window: peer.window, streams: peer.streams }, HEARTBEAT, now)
 }
 
-pub(super) fn request() -> RequestHead {
-    RequestHead {
+pub(super) fn request() -> Arc<RequestHead> {
+    Arc::new(RequestHead {
         service: ServiceName::new("orders").unwrap(),
         method: Method::POST,
         target: Bytes::from_static(b"/v1?x=%2F"),
@@ -28,7 +31,7 @@ pub(super) fn request() -> RequestHead {
         request_id: RequestId::new("r-1").unwrap(),
         deadline: None,
         upgrade: false,
-    }
+    })
 }
 
 pub(super) fn response() -> ResponseHead {

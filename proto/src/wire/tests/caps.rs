@@ -142,7 +142,7 @@ fn what_is_not_oversize_travels_and_what_is_does_not() {
         assert_eq!(head.oversize(), oversize, "{sizes:?}");
         let response = ResponseHead { status: http::StatusCode::OK, headers: head.headers.clone() };
         assert_eq!(response.oversize(), oversize.filter(|what| *what == Oversize::Headers));
-        let frame = Frame::Request { id: StreamId(u32::MAX), head, end: true };
+        let frame = Frame::Request { id: StreamId(u32::MAX), head: head.into(), end: true };
         assert_eq!(decode(&encode(&frame)).is_ok(), oversize.is_none(), "{sizes:?}");
         let frame = Frame::Response { id: StreamId(u32::MAX), head: response.clone(), end: true };
         assert_eq!(decode(&encode(&frame)).is_ok(), response.oversize().is_none());

@@ -1,0 +1,99 @@
+//! What connections come from: a port or a Unix socket, with TLS or without.
+
+use std::{fmt, io, net::SocketAddr};
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+
+use crate::{
+    config::{Listen, Tls},
+    limits::HANDSHAKE,
+    socket::Socket,
+    unix::UnixSocket,
+};
+
+/// A bound listener.
+pub(crate) enum Listener {
+    Tcp(TcpListener, Option<TlsAcceptor>),
+    Unix(UnixSocket),
+}
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Peer {
+    Tcp(SocketAddr),
+    /// A process of this machine: a Unix socket knows no addresses.
+    Local,
+}
+
+/// A connection, before anything was said on it.
+pub(crate) enum Accepted {
+    Ready(Socket),
+    /// TLS is to be agreed upon first.
+    Tls(TcpStream, TlsAcceptor),
+}
+
+impl Listener {
+    pub(crate) async fn bind(listen: &Listen, tls: Option<&Tls>) -> io::Result<Self> {
+        match listen {
+            Listen::Tcp(address) => {
+                let acceptor = tls.map(|tls| TlsAcceptor::from(tls.server.clone()));
+                Ok(Self::Tcp(TcpListener::bind(address).await?, acceptor))
+            }
+            Listen::Unix { path, mode } => UnixSocket::bind(path, *mode).map(Self::Unix),
+        }
+    }
+
+    /// Where it listens, as bound; `None` if the system does not say.
+    pub(crate) fn address(&self) -> Option<Listen> {
+        match self {
+            Self::Tcp(listener, _) => listener.local_addr().ok().map(Listen::Tcp),
+            Self::Unix(socket) => Some(socket.address()),
+        }
+    }
+
+    /// The next connection; `tune` sets its options.
+    pub(crate) async fn accept(&self, tune: fn(&TcpStream) -> io::Result<()>) -> io::Result<(Accepted, Peer)> {
+        let (listener, acceptor) = match self {
+            Self::Tcp(listener, acceptor) => (listener, acceptor),
+            Self::Unix(socket) => return Ok((Accepted::Ready(Socket::Unix(socket.accept().await?)), Peer::Local)),
+        };
+        let (stream, peer) = listener.accept().await?;
+        tune(&stream)?;
+        let accepted = match acceptor {
+            Some(acceptor) => Accepted::Tls(stream, acceptor.clone()),
+            None => Accepted::Ready(Socket::Tcp(stream)),
+        };
+        Ok((accepted, Peer::Tcp(peer)))
+    }
+}
+
+impl Accepted {
+    /// The connection, once it is ready for HTTP. What a stranger does to TLS is none of the listener's business, so
+    /// this belongs into the connection's own task.
+    pub(crate) async fn ready(self) -> io::Result<Socket> {
+        match self {
+            Self::Ready(socket) => Ok(socket),
+            Self::Tls(stream, acceptor) => {
+                let agreed = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await?;
+                agreed.map(|stream| Socket::Tls(Box::new(stream)))
+            }
+        }
+    }
+}
+
+/// For logs.
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Local => f.write_str("unix"),
+        }
+    }
+}
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Listener").field(&self.address()).finish()
+    }
+}

@@ -1,0 +1,134 @@
+//! Facades that listen on a Unix socket, or speak TLS.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use reachback_tests::{
+    bridge::{Bridge, Setup, gateway_with},
+    client::Raw,
+    process::Process,
+    scratch::Scratch,
+    tls,
+    wait::{until_so, within},
+};
+use tokio::{
+    io::AsyncReadExt as _,
+    net::{TcpStream, UnixStream},
+};
+
+#[tokio::test]
+async fn a_unix_socket() {
+    let folder = Scratch::new();
+    let path = folder.path().join("orders.sock");
+    let facades = format!("  - {{ listen: 'unix:{}', service: orders, mode: 640 }}\n", path.display());
+    let bridge = Bridge::with(Setup { facades: &facades, ..Setup::default() }).await;
+    assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o640);
+    let mut client = Raw::over(UnixStream::connect(&path).await.unwrap());
+    for length in [0, 1, 300_000] {
+        let answer = client.call("GET", &format!("/bytes/{length}"), "").await;
+        assert_eq!((answer.status(), answer.body.len(), answer.whole), (200, length, true));
+    }
+    let status = bridge.gateway.status().await;
+    assert_eq!(status["facades"][0]["listen"], format!("unix:{}", path.display()));
+    // A cut answer never looks whole.
+    let mut client = Raw::over(UnixStream::connect(&path).await.unwrap());
+    client.send("GET /half-chunked/1000 HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    bridge.upstream.open_gate(1);
+    assert!(client.try_answer("GET").await.is_none_or(|answer| !answer.whole));
+    bridge.gateway.drain();
+    bridge.gateway.ended().await;
+    assert!(!path.exists(), "nothing is left");
+}
+
+#[tokio::test]
+async fn a_socket_that_a_dead_gateway_left_gives_way() {
+    let folder = Scratch::new();
+    let yaml = gateway_with("  - { listen: unix:orders.sock, service: orders }\n", "");
+    let mut first = Process::start("gateway", &yaml, &folder);
+    first.line(&["listening", "what=facade", "orders.sock"]).await;
+    let path = folder.path().join("orders.sock");
+    let mut second = Process::start("gateway", &yaml, &folder);
+    assert_eq!(second.code().await, Some(1), "a living one does not");
+    assert!(second.line(&["another process listens there"]).await.contains("orders.sock"));
+    assert!(UnixStream::connect(&path).await.is_ok());
+    first.kill();
+    assert!(path.exists(), "a killed process leaves its socket");
+    let mut third = Process::start("gateway", &yaml, &folder);
+    third.line(&["listening", "what=facade", "orders.sock"]).await;
+    assert!(UnixStream::connect(&path).await.is_ok());
+    third.signal("TERM");
+    assert_eq!(third.code().await, Some(0));
+    assert!(!path.exists(), "one that ends in order leaves nothing");
+}
+
+/// A bridge with one facade that speaks TLS, and the certificate to trust.
+async fn over_tls(folder: &Scratch, more: &str) -> (Bridge, String) {
+    let (certificate, key) = tls::identity();
+    folder.write("both.pem", &format!("{key}{certificate}"));
+    let file = folder.path().join("both.pem");
+    let facades =
+        format!("  - {{ listen: 127.0.0.1:0, service: orders, tls: {{ cert_file: {} }}{more} }}\n", file.display());
+    let bridge = Bridge::with(Setup { facades: &facades, service: "trust_forwarded: true", ..Setup::default() }).await;
+    (bridge, certificate)
+}
+
+#[tokio::test]
+async fn tls_on_a_facade() {
+    let folder = Scratch::new();
+    let (bridge, certificate) = over_tls(&folder, ", forwarded: replace").await;
+    let stream = tls::connect(bridge.facade(), &certificate).await;
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
+    let mut client = Raw::over(stream);
+    for length in [0, 1, 300_000] {
+        let answer = client.call("GET", &format!("/bytes/{length}"), "").await;
+        assert_eq!((answer.status(), answer.body.len(), answer.whole), (200, length, true));
+    }
+    assert_eq!(bridge.upstream.last_head().all("x-forwarded-proto"), ["https"]);
+    let body = "x".repeat(100_000);
+    client.send(format!("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n{body}")).await;
+    assert_eq!(client.answer("POST").await.text(), body);
+    // A cut answer never looks whole: neither to HTTP/1.1 nor, without a close_notify, to HTTP/1.0.
+    client.send("GET /half-chunked/1000 HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    bridge.upstream.open_gate(1);
+    assert!(client.try_answer("GET").await.is_none_or(|answer| !answer.whole));
+    let mut old = tls::connect(bridge.facade(), &certificate).await;
+    tokio::io::AsyncWriteExt::write_all(&mut old, b"GET /half-chunked/1000 HTTP/1.0\r\n\r\n").await.unwrap();
+    bridge.upstream.open_gate(1);
+    let read = within("the end of a cut answer", old.read_to_end(&mut Vec::new())).await;
+    assert!(read.is_err(), "{read:?}");
+}
+
+#[tokio::test]
+async fn strangers_to_tls_hold_nobody_up() {
+    let folder = Scratch::new();
+    let (bridge, certificate) = over_tls(&folder, "").await;
+    // Some say nothing, some speak plain HTTP.
+    let mut silent = Vec::new();
+    for _ in 0..20 {
+        silent.push(TcpStream::connect(bridge.facade()).await.unwrap());
+    }
+    let mut plain = Raw::connect(bridge.facade()).await;
+    plain.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    plain.closed().await;
+    let mut client = Raw::over(tls::connect(bridge.facade(), &certificate).await);
+    assert_eq!(client.call("GET", "/bytes/1", "").await.status(), 200);
+    drop(client);
+    let Bridge { gateway, .. } = bridge;
+    gateway.drain();
+    gateway.ended().await;
+    for mut stream in silent {
+        assert_eq!(stream.read(&mut [0]).await.unwrap_or(0), 0, "and they do not hold a drain up");
+    }
+}
+
+#[tokio::test]
+async fn a_pair_that_does_not_fit_is_found_before_anything_listens() {
+    let folder = Scratch::new();
+    let ((certificate, _), (_, key)) = (tls::identity(), tls::identity());
+    folder.write("cert.pem", &certificate);
+    folder.write("key.pem", &key);
+    let facade = "  - { listen: 127.0.0.1:0, service: orders, tls: { cert_file: cert.pem, key_file: key.pem } }\n";
+    let mut process = Process::start("gateway", &gateway_with(facade, ""), &folder);
+    assert_eq!(process.code().await, Some(2));
+    let said = || process.log().iter().any(|line| line.contains("is not that of the first certificate"));
+    until_so("the reason", said).await;
+}

@@ -1,0 +1,128 @@
+//! A facade as a forward proxy: what `HTTP_PROXY` makes of clients, and what attackers make of URLs.
+
+use std::process::{Command, Stdio};
+
+use reachback_tests::{
+    bridge::{Bridge, Setup},
+    client::{Answer, Raw},
+    wait::within,
+};
+
+const FACADES: &str = "  - { listen: 127.0.0.1:0, route: proxy, suffix: internal }
+  - { listen: 127.0.0.1:0, route: proxy, hosts: { api.example.org: orders, billing.example.org: billing } }
+";
+
+async fn bridge(service: &str) -> Bridge {
+    Bridge::with(Setup { facades: FACADES, gateway: "wait_for_agent: 0s", service, ..Setup::default() }).await
+}
+
+/// What a facade answers to these lines.
+async fn say(bridge: &Bridge, facade: usize, lines: &str) -> Answer {
+    let mut client = Raw::connect(bridge.gateway.addresses("facade")[facade]).await;
+    client.send(format!("{lines}\r\n\r\n")).await;
+    client.answer("GET").await
+}
+
+#[tokio::test]
+async fn hosts_are_services() {
+    let bridge = bridge("host: preserve").await;
+    let check = async |facade: usize, lines: &str, seen: Result<(&str, &str), &str>| {
+        let answer = say(&bridge, facade, lines).await;
+        match seen {
+            Ok((line, host)) => {
+                assert_eq!(answer.failure(), None, "{lines}: {}", answer.text());
+                let head = bridge.upstream.last_head();
+                assert_eq!((head.line(), head.all("host")), (line, vec![host]), "{lines}");
+            }
+            Err(code) => assert_eq!(answer.failure(), Some(code), "{lines}: {}", answer.text()),
+        }
+    };
+    let of = |url: &str, host: &str| format!("GET {url} HTTP/1.1\r\nHost: {host}");
+    let path = "/echo?a=%2f&&b";
+    let line = "GET /echo?a=%2f&&b HTTP/1.1";
+    let here = "orders.internal";
+    check(0, &of(&format!("http://orders.internal{path}"), here), Ok((line, here))).await;
+    check(0, &of(&format!("HTTP://orders.internal{path}"), here), Ok((line, here))).await;
+    check(0, &of(&format!("http://orders.internal:8080{path}"), here), Ok((line, "orders.internal:8080"))).await;
+    check(0, &of("http://orders.internal", here), Ok(("GET / HTTP/1.1", here))).await;
+    check(1, &of(&format!("http://api.example.org{path}"), here), Ok((line, "api.example.org"))).await;
+    check(1, &of("http://billing.example.org/", here), Err("no_agent")).await;
+    check(1, &of("http://other.example.org/", here), Err("unknown_service")).await;
+    check(0, &of("http://invoices.internal/", here), Err("no_agent")).await;
+    check(0, &of("http://api.example.org/", here), Err("unknown_service")).await;
+    // The URL says which host is meant (RFC 9112 §3.2.2), and a Host header that says otherwise goes nowhere.
+    check(0, &of(&format!("http://orders.internal{path}"), "invoices.internal"), Ok((line, here))).await;
+    check(0, &of("http://invoices.internal/", "orders.internal"), Err("no_agent")).await;
+    // What is meant for a proxy stays with it.
+    let proxied = "Proxy-Connection: keep-alive\r\nProxy-Authorization: Basic c2VjcmV0";
+    check(0, &format!("{}\r\n{proxied}", of("http://orders.internal/echo", here)), Ok(("GET /echo HTTP/1.1", here)))
+        .await;
+    let head = bridge.upstream.last_head();
+    assert_eq!((head.all("proxy-connection"), head.all("proxy-authorization")), (vec![], vec![]));
+}
+
+#[tokio::test]
+async fn what_it_does_not_do_is_said() {
+    let bridge = bridge("").await;
+    let check = async |lines: &str, status: u16, code: &str, why: &str| {
+        let answer = say(&bridge, 0, lines).await;
+        assert_eq!((answer.status(), answer.failure()), (status, Some(code)), "{lines}: {answer:?}");
+        assert!(answer.text().contains(why), "{lines}: {}", answer.text());
+        assert!(answer.head.one("proxy-status").is_some());
+        assert!(!answer.text().contains("secret") && !answer.head.0.contains("secret"), "{answer:?}");
+    };
+    check("CONNECT orders.internal:443 HTTP/1.1\r\nHost: orders.internal:443", 501, "not_supported", "CONNECT").await;
+    check("GET /echo HTTP/1.1\r\nHost: orders.internal", 400, "bad_request", "set HTTP_PROXY").await;
+    check("OPTIONS * HTTP/1.1\r\nHost: orders.internal", 400, "bad_request", "set HTTP_PROXY").await;
+    check("GET https://orders.internal/ HTTP/1.1\r\nHost: a", 400, "bad_request", "call http:// instead").await;
+    check("GET ftp://orders.internal/ HTTP/1.1\r\nHost: a", 400, "bad_request", "http:// URLs only").await;
+    check("GET http://me:secret@orders.internal/ HTTP/1.1\r\nHost: a", 400, "bad_request", "Authorization").await;
+    check("GET http://orders.internal@invoices.internal/ HTTP/1.1\r\nHost: a", 400, "bad_request", "URL").await;
+    for port in ["65536", "-1", "+80", "80a", "0x50"] {
+        let lines = format!("GET http://orders.internal:{port}/ HTTP/1.1\r\nHost: a");
+        let answer = say(&bridge, 0, &lines).await;
+        assert_eq!(answer.status(), 400, "{lines}: {answer:?}");
+    }
+    check("GET http://orders.internal/ HTTP/1.1", 400, "bad_request", "Host header is missing").await;
+    check("GET http://orders.internal/ HTTP/1.1\r\nHost: a\r\nHost: b", 400, "bad_request", "more than one").await;
+    for host in ["orders.internal.evil.example", "evil.example", "internal", "ordersinternal", "[::1]", "127.0.0.1"] {
+        let lines = format!("GET http://{host}/ HTTP/1.1\r\nHost: orders.internal");
+        assert_eq!(say(&bridge, 0, &lines).await.failure(), Some("unknown_service"), "{host}");
+    }
+    assert_eq!(bridge.upstream.counts().requests, 0, "nothing of it reached the upstream");
+}
+
+#[tokio::test]
+async fn a_facade_that_is_no_proxy_says_so() {
+    let bridge = Bridge::start().await;
+    for facade in 0..3 {
+        let absolute = say(&bridge, facade, "GET http://orders.localhost/ HTTP/1.1\r\nHost: orders.localhost").await;
+        assert_eq!((absolute.status(), absolute.failure()), (400, Some("bad_request")));
+        let connect = say(&bridge, facade, "CONNECT orders.localhost:80 HTTP/1.1\r\nHost: orders.localhost:80").await;
+        assert_eq!((connect.status(), connect.failure()), (501, Some("not_supported")));
+    }
+}
+
+/// An application needs one environment variable and no change.
+#[tokio::test]
+async fn curl_with_http_proxy() {
+    let bridge = bridge("").await;
+    let curl = async |proxy: &str, args: &[&str]| {
+        let mut command = Command::new("curl");
+        command.args(["--silent", "--show-error", "--noproxy", "", "--max-time", "50"]).args(args);
+        // Only the lower-case name is read: in a CGI environment the other could come from a header.
+        command.env("http_proxy", proxy).env("https_proxy", proxy).stdin(Stdio::null());
+        let output = within("curl", tokio::task::spawn_blocking(move || command.output())).await.unwrap();
+        let output = output.expect("curl is installed");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let proxy = format!("http://me:secret@{}", bridge.facade());
+    let url = "http://orders.internal/echo?a=%2F";
+    assert_eq!(curl(&proxy, &["--data", "hello", url]).await, (Some(0), "hello".to_owned(), String::new()));
+    let head = bridge.upstream.last_head();
+    assert_eq!(head.line(), "POST /echo?a=%2F HTTP/1.1");
+    assert_eq!((head.all("proxy-authorization"), head.all("proxy-connection")), (vec![], vec![]));
+    let (code, _, error) = curl(&proxy, &["https://orders.internal/"]).await;
+    assert!(code != Some(0) && error.contains("501"), "{code:?} {error}");
+}
