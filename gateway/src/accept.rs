@@ -1,6 +1,9 @@
 //! The tunnel listener: authenticates an agent before the upgrade, greets it, and keeps its link registered.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
 
 use axum::body::Body;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
@@ -13,14 +16,15 @@ use proto::{
         upgrade::{SUBPROTOCOL, accept_key, has_token, is_websocket},
     },
     session,
-    wire::{AgentHello, GatewayHello, Reject, ServiceName},
+    wire::{AgentHello, Credential, GatewayHello, Reject, ServiceName},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument, info, info_span, warn};
 
 use crate::{
-    auth::{Credentials, Identity},
+    auth::{Credentials, KeySet, Proved, Refused, Shown},
     config::Config,
+    expiry::Expiry,
     limits::{HANDSHAKE, LINKS_PER_AGENT, REJECT_HOLD_OFF, RETRY_AFTER_SECONDS},
     listener::Peer,
     registry::{Entry, Registry},
@@ -55,7 +59,7 @@ impl Tunnel {
         Self {
             path: config.path.clone(),
             allowed_origins: config.allowed_origins.clone(),
-            credentials: Credentials::new(&config.agents),
+            credentials: Credentials::new(config),
             hello: GatewayHello {
                 gateway: config.name.clone(),
                 window: limits.window,
@@ -69,13 +73,20 @@ impl Tunnel {
         }
     }
 
+    /// The keys of issuers, which have to be followed.
+    pub(crate) fn key_sets(&self) -> &[Arc<KeySet>] {
+        self.credentials.key_sets()
+    }
+
     /// Answers a request to the tunnel listener: 101, or plain HTTP that leaves no state behind.
     pub(crate) fn answer(self: &Arc<Self>, arrival: Arrival) -> Response<Body> {
-        let Arrival { mut request, peer, .. } = arrival;
-        let identity = match self.admit(&request) {
-            Ok(identity) => identity,
+        let Arrival { mut request, peer, certificate, .. } = arrival;
+        let shown = Shown { headers: request.headers(), certificate: certificate.as_deref() };
+        let proved = match self.admit(&request, shown) {
+            Ok(proved) => proved,
             Err(refusal) => {
-                warn!(%peer, status = refusal.status.as_u16(), why = refusal.why, "refused a connection to the tunnel");
+                let (status, credential) = (refusal.status.as_u16(), refusal.credential.map(tracing::field::display));
+                warn!(%peer, status, why = refusal.why, credential, "refused a connection to the tunnel");
                 return refusal.response();
             }
         };
@@ -83,20 +94,18 @@ impl Tunnel {
         let response = switching(&accept_key(key));
         let upgrade = hyper::upgrade::on(&mut request);
         let span = info_span!("link", %peer, agent = tracing::field::Empty);
-        self.links.spawn(self.clone().welcome(upgrade, identity, peer).instrument(span));
+        self.links.spawn(self.clone().welcome(upgrade, proved, peer).instrument(span));
         response
     }
 
     /// Settles credential and version before anything is promised.
-    fn admit(&self, request: &Request<Incoming>) -> Result<Arc<Identity>, Refusal> {
+    fn admit(&self, request: &Request<Incoming>, shown: Shown<'_>) -> Result<Proved, Refusal> {
         let headers = request.headers();
-        let refuse = |status, why| Err(Refusal { status, why });
+        let refuse = |status, why| Err(Refusal { status, why, credential: None });
         if request.uri().path() != self.path {
             return refuse(StatusCode::NOT_FOUND, "the tunnel is not offered at this path");
         }
-        let Ok(identity) = self.credentials.identify(headers) else {
-            return refuse(StatusCode::UNAUTHORIZED, "the credential is missing or not known to this gateway");
-        };
+        let proved = self.credentials.identify(shown, SystemTime::now()).map_err(Refusal::from)?;
         if !self.permits_origin(headers.get(header::ORIGIN)) {
             return refuse(StatusCode::FORBIDDEN, "browsers may not connect: this Origin is not in allowed_origins");
         }
@@ -114,7 +123,7 @@ impl Tunnel {
         if self.stop.is_cancelled() {
             return refuse(StatusCode::SERVICE_UNAVAILABLE, "this gateway is draining");
         }
-        Ok(identity)
+        Ok(proved)
     }
 
     fn permits_origin(&self, origin: Option<&HeaderValue>) -> bool {
@@ -124,12 +133,13 @@ impl Tunnel {
     }
 
     /// From the 101 to the end of the link.
-    async fn welcome(self: Arc<Self>, upgrade: OnUpgrade, identity: Arc<Identity>, peer: Peer) {
+    async fn welcome(self: Arc<Self>, upgrade: OnUpgrade, proved: Proved, peer: Peer) {
         let pending = match tokio::time::timeout(HANDSHAKE, greet(upgrade)).await {
             Ok(Ok(pending)) => pending,
             Ok(Err(error)) => return warn!(error, "an agent's greeting failed"),
             Err(_) => return warn!("an agent did not say hello in time"),
         };
+        let identity = &proved.identity;
         let agent = identity.name(&pending.hello().agent).to_owned();
         tracing::Span::current().record("agent", &agent);
         if let Some(service) = identity.first_not_permitted(&pending.hello().services).cloned() {
@@ -140,17 +150,18 @@ impl Tunnel {
             warn!("rejected a link of an agent that has too many");
             return pending.reject(too_many_links()).await;
         };
-        self.run_link(pending, agent, &identity, peer).await;
+        self.run_link(pending, agent, &proved, peer).await;
     }
 
-    async fn run_link(&self, pending: Pending<Io>, agent: String, identity: &Identity, address: Peer) {
+    async fn run_link(&self, pending: Pending<Io>, agent: String, proved: &Proved, address: Peer) {
         let (link, hello) = match pending.accept(self.hello.clone(), self.limits).await {
             Ok(accepted) => accepted,
             Err(error) => return warn!(%error, "an agent's greeting failed"),
         };
         let connection = link.connection();
         let AgentHello { instance, services, version, .. } = hello;
-        info!(instance, version, services = names(&services), "link up");
+        let Proved { identity, by, .. } = proved;
+        info!(instance, version, proof = %by, services = names(&services), "link up");
         let since = Instant::now();
         let entry = Entry { agent, instance, version, address, since, services, connection: connection.clone() };
         let registered = self.registry.add(entry);
@@ -158,6 +169,7 @@ impl Tunnel {
             // It said hello while the others were told.
             connection.drain("the gateway shuts down");
         }
+        let mut expiry = Expiry::new(connection.clone(), proved.lasts(SystemTime::now()));
         let end = link.run(|notice| match notice {
             Notice::Services(services) => match identity.first_not_permitted(&services) {
                 None => {
@@ -169,12 +181,28 @@ impl Tunnel {
                     connection.close();
                 }
             },
+            Notice::Renewed(credential) => self.renew(&credential, proved, &mut expiry),
             Notice::GoAway => info!("the agent is draining"),
             Notice::Request(_) => unreachable!("an agent opens no streams"),
         });
         let end = end.await;
         drop(registered);
         info!(%end, lasted_s = since.elapsed().as_secs(), "link down");
+    }
+}
+
+impl Tunnel {
+    /// A link goes on with what it began with unless what is shown proves the same agent.
+    fn renew(&self, credential: &Credential, proved: &Proved, expiry: &mut Expiry) {
+        let now = SystemTime::now();
+        match self.credentials.renew(&credential.0, now) {
+            Ok(fresh) if Arc::ptr_eq(&fresh.identity, &proved.identity) => {
+                info!(proof = %fresh.by, "the agent has renewed its credential");
+                expiry.renew(fresh.lasts(now));
+            }
+            Ok(_) => warn!("an agent has shown the credential of another: its link keeps the old one"),
+            Err(why) => warn!(%why, "an agent has shown a credential that is not accepted: its link keeps the old one"),
+        }
     }
 }
 
@@ -219,6 +247,22 @@ fn switching(accept: &str) -> Response<Body> {
 struct Refusal {
     status: StatusCode,
     why: &'static str,
+    /// What is wrong with the credential. Who shows it is not told.
+    credential: Option<Refused>,
+}
+
+impl From<Refused> for Refusal {
+    fn from(refused: Refused) -> Self {
+        let (status, why) = match refused {
+            Refused::Stranger(_) => {
+                (StatusCode::UNAUTHORIZED, "the credential is missing or not known to this gateway")
+            }
+            Refused::NotYet => {
+                (StatusCode::SERVICE_UNAVAILABLE, "this gateway has to fetch the keys of the credential's issuer first")
+            }
+        };
+        Self { status, why, credential: Some(refused) }
+    }
 }
 
 impl Refusal {

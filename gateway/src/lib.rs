@@ -6,8 +6,10 @@
 mod accept;
 mod admin;
 mod auth;
+mod certificates;
 mod client;
 pub mod config;
+mod expiry;
 mod facade;
 mod failure;
 mod limits;
@@ -65,7 +67,7 @@ impl Gateway {
     /// # Errors
     /// [`BindError`] for the first that cannot be bound.
     pub async fn bind(config: Config) -> Result<Self, BindError> {
-        let tunnel = bind("tunnel", config.listen.into(), None, HANDSHAKE).await?;
+        let tunnel = bind("tunnel", config.listen.into(), config.tls.as_ref(), HANDSHAKE).await?;
         let mut facades = Vec::new();
         for facade in &config.facades {
             facades.push(bind("facade", facade.listen.clone(), facade.tls.as_ref(), IDLE_CONNECTION).await?);
@@ -110,11 +112,25 @@ impl Gateway {
             Arc::new(Facade::new(settings, registry.clone(), config.requests))
         };
         let states: Vec<Arc<Facade>> = config.facades.iter().zip(&facades).map(facade).collect();
+        let certificates: Vec<_> = std::iter::once(&tunnel)
+            .chain(&facades)
+            .filter_map(|server| server.listener.certificate().cloned())
+            .collect();
+        for certificate in &certificates {
+            tokio::spawn(certificate.clone().follow());
+        }
+        let tunnel_state = Tunnel::new(&config, registry.clone(), running.arrivals.stop.clone(), running.links.clone());
+        let tunnel_state = Arc::new(tunnel_state);
+        for keys in tunnel_state.key_sets() {
+            tokio::spawn(keys.clone().follow());
+        }
         let status = Arc::new(Status {
             name: config.name.clone(),
             started: Instant::now(),
             registry: registry.clone(),
             facades: states.clone(),
+            certificates,
+            key_sets: tunnel_state.key_sets().to_vec(),
             draining: shutdown.clone(),
         });
         for (server, state) in facades.into_iter().zip(states) {
@@ -126,8 +142,6 @@ impl Gateway {
                 tokio::spawn(run_router(server, router));
             }
         }
-        let tunnel_state = Tunnel::new(&config, registry.clone(), running.arrivals.stop.clone(), running.links.clone());
-        let tunnel_state = Arc::new(tunnel_state);
         let answer = move |arrival| std::future::ready(tunnel_state.answer(arrival));
         tokio::spawn(tunnel.run(proto::link::tune, answer, running.arrivals.clone()));
         running

@@ -6,6 +6,7 @@ use axum::body::Body;
 use http::{Request, Response};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
+use rustls_pki_types::CertificateDer;
 use tokio::{
     net::TcpStream,
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -51,6 +52,8 @@ impl Serving {
 pub(crate) struct Arrival {
     pub(crate) request: Request<Incoming>,
     pub(crate) peer: Peer,
+    /// The certificate of the connection's client, if it was asked for one and has shown it.
+    pub(crate) certificate: Option<Arc<CertificateDer<'static>>>,
     /// Held until the answer is complete: a connection with a request in flight is not idle.
     pub(crate) busy: Busy,
 }
@@ -110,11 +113,12 @@ where
         Some(Err(error)) => return debug!(%peer, %error, "a client's connection ended before a request"),
         None => return,
     };
+    let certificate = stream.client_certificate().map(Arc::new);
     let activity = Arc::new(Activity::default());
     let requests = activity.clone();
     let client = TokioIo::new(Client::new(stream, activity.clone()));
     let service = service_fn(move |request| {
-        let answered = answer(Arrival { request, peer, busy: Busy::new(&requests) });
+        let answered = answer(Arrival { request, peer, certificate: certificate.clone(), busy: Busy::new(&requests) });
         async { Ok::<_, Infallible>(answered.await) }
     });
     let connection =

@@ -7,6 +7,7 @@
 
 pub mod limits;
 pub mod net;
+pub mod pem;
 pub mod report;
 mod shapes;
 pub mod source;

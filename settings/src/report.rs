@@ -37,6 +37,13 @@ impl Fault {
     }
 }
 
+/// On one line, for logs: what is wrong, and what to do.
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.what, self.remedy)
+    }
+}
+
 /// Everything wrong with one configuration. Its `Display` is the whole report, several lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invalid {

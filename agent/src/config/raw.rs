@@ -9,8 +9,20 @@ use settings::{
 use super::Flags;
 
 /// Keys that only an agent's configuration has: they tell one from a gateway's.
-pub const KEYS_OF_ITS_OWN: &[&str] =
-    &["gateways", "token_file", "token_env", "ca_file", "services", "reresolve", "links", "audit_log"];
+pub const KEYS_OF_ITS_OWN: &[&str] = &[
+    "gateways",
+    "token_file",
+    "token_env",
+    "cert_file",
+    "key_file",
+    "ca_file",
+    "system_roots",
+    "insecure_skip_verify",
+    "services",
+    "reresolve",
+    "links",
+    "audit_log",
+];
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -19,7 +31,11 @@ pub(super) struct RawConfig {
     pub(super) gateways: Vec<Text>,
     pub(super) token_file: Option<Text>,
     pub(super) token_env: Option<Text>,
+    pub(super) cert_file: Option<Text>,
+    pub(super) key_file: Option<Text>,
     pub(super) ca_file: Option<Text>,
+    pub(super) system_roots: Option<Text>,
+    pub(super) insecure_skip_verify: Option<Text>,
     pub(super) admin: Option<At<RawListener>>,
     pub(super) health: Option<At<RawListener>>,
     pub(super) services: Entries<RawService>,

@@ -6,13 +6,24 @@ use settings::{At, CommandLine, Entries, Fault, Findings, Invalid, Source, Text,
 use super::Flags;
 
 /// Keys that only a gateway's configuration has: they tell one from an agent's.
-pub const KEYS_OF_ITS_OWN: &[&str] =
-    &["listen", "path", "insecure_listen", "facades", "wait_for_agent", "agents", "heartbeat", "allowed_origins"];
+pub const KEYS_OF_ITS_OWN: &[&str] = &[
+    "listen",
+    "tls",
+    "path",
+    "insecure_listen",
+    "facades",
+    "wait_for_agent",
+    "agents",
+    "issuers",
+    "heartbeat",
+    "allowed_origins",
+];
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawConfig {
     pub(super) listen: Option<Text>,
+    pub(super) tls: Option<At<RawTls>>,
     pub(super) path: Option<Text>,
     pub(super) insecure_listen: Option<Text>,
     pub(super) name: Option<Text>,
@@ -21,6 +32,7 @@ pub(super) struct RawConfig {
     pub(super) admin: Option<At<RawListener>>,
     pub(super) health: Option<At<RawListener>>,
     pub(super) agents: Vec<At<RawAgent>>,
+    pub(super) issuers: Entries<At<RawIssuer>>,
     pub(super) heartbeat: Option<Text>,
     pub(super) drain_grace: Option<Text>,
     pub(super) limits: RawGatewayLimits,
@@ -46,6 +58,7 @@ pub(super) struct RawFacade {
 pub(super) struct RawTls {
     pub(super) cert_file: Option<Text>,
     pub(super) key_file: Option<Text>,
+    pub(super) client_ca_file: Option<Text>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -54,7 +67,36 @@ pub(super) struct RawAgent {
     pub(super) name: Option<Text>,
     pub(super) token_file: Option<Text>,
     pub(super) token_env: Option<Text>,
+    pub(super) token_sha256: Vec<Text>,
+    pub(super) certificate: Option<At<RawCertificate>>,
+    pub(super) jwt: Option<At<RawJwt>>,
     pub(super) services: Vec<Text>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawCertificate {
+    pub(super) san_dns: Option<Text>,
+    pub(super) san_uri: Option<Text>,
+    pub(super) cn: Option<Text>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawJwt {
+    pub(super) issuer: Option<Text>,
+    pub(super) subject: Option<Text>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawIssuer {
+    pub(super) issuer: Option<Text>,
+    pub(super) audience: Option<Text>,
+    pub(super) jwks_file: Option<Text>,
+    pub(super) jwks_url: Option<Text>,
+    pub(super) ca_file: Option<Text>,
+    pub(super) algorithms: Vec<Text>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -109,8 +151,8 @@ fn raw_agent(token_file: Text) -> At<RawAgent> {
     let value = RawAgent {
         name: Some(word("agent")),
         token_file: Some(token_file),
-        token_env: None,
         services: vec![word("*")],
+        ..RawAgent::default()
     };
     At { value, place }
 }
