@@ -61,8 +61,23 @@ pub(crate) enum Command {
     },
     /// Ask the whitelist of an agent's configuration, or have rules proposed for it
     Allow(AllowArgs),
+    /// Make the secret by which a gateway knows an agent
+    Token {
+        #[command(subcommand)]
+        command: TokenCommand,
+    },
     /// Try the bridge: gateway, agent and a small REST server in one process, until Ctrl-C
     Demo,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Make a token: it goes to standard output, and what to write into gateway.yaml to standard error
+    New {
+        /// The agent that it is for
+        #[arg(long, value_name = "NAME")]
+        agent: Option<String>,
+    },
 }
 
 /// A gateway from a file, or from flags for a first try on one machine.

@@ -8,6 +8,7 @@ mod exit;
 mod logs;
 mod memory;
 mod signals;
+mod token;
 
 use std::process::ExitCode;
 
@@ -17,7 +18,7 @@ use gateway::Gateway;
 use tracing::{info, warn};
 
 use crate::{
-    args::{AgentArgs, Args, Command, GatewayArgs},
+    args::{AgentArgs, Args, Command, GatewayArgs, TokenCommand},
     exit::Exit,
 };
 
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         Command::Agent(args) => run(agent(args)),
         Command::Check { config } => check::check(&config),
         Command::Allow(args) => allow::run(&args),
+        Command::Token { command: TokenCommand::New { agent } } => token::new(agent.as_deref()),
         Command::Demo => run(demo::run()),
     });
     outcome.map_or_else(|exit| exit.report(), |()| ExitCode::SUCCESS)

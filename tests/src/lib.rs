@@ -12,6 +12,7 @@
 pub mod bridge;
 pub mod client;
 pub mod http1;
+pub mod issuer;
 pub mod pattern;
 pub mod peer;
 pub mod process;

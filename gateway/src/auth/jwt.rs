@@ -122,3 +122,151 @@ fn time(seconds: f64) -> Option<SystemTime> {
     let sane = (0.0..1e12).contains(&seconds);
     sane.then(|| SystemTime::UNIX_EPOCH + Duration::from_secs_f64(seconds))
 }
+
+#[cfg(test)]
+mod tests {
+    use jsonwebtoken::{DecodingKey, EncodingKey, encode, jwk::Jwk};
+    use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::config::KeySource;
+
+    const NOW: u64 = 1_800_000_000;
+
+    /// Somebody who signs, and the issuer that trusts it.
+    struct Signer {
+        key: EncodingKey,
+        algorithm: Algorithm,
+        set: Arc<KeySet>,
+    }
+
+    fn signer(iss: &str, kid: &str, algorithm: Algorithm, allowed: &[Algorithm]) -> Signer {
+        let key = match algorithm {
+            Algorithm::EdDSA => {
+                // Version 1 of PKCS #8, which has no public key: what the library reads.
+                let der = KeyPair::generate_for(&PKCS_ED25519).unwrap().serialize_der();
+                EncodingKey::from_ed_der(&[&[0x30, 0x2e, 2, 1, 0], &der[5..48]].concat())
+            }
+            _ => EncodingKey::from_ec_der(&KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap().serialize_der()),
+        };
+        let mut jwk = Jwk::from_encoding_key(&key, algorithm).unwrap();
+        jwk.common.key_id = Some(kid.to_owned());
+        let path = std::env::temp_dir().join(format!("reachback-{:x}.jwks", getrandom::u64().unwrap()));
+        std::fs::write(&path, json!({ "keys": [{ "kty": "unheard-of" }, jwk] }).to_string()).unwrap();
+        let set = Arc::new(KeySet::new(Issuer {
+            name: kid.to_owned(),
+            issuer: iss.to_owned(),
+            audience: "reachback".to_owned(),
+            keys: KeySource::File(path.clone()),
+            algorithms: allowed.to_vec(),
+        }));
+        std::fs::remove_file(path).unwrap();
+        Signer { key, algorithm, set }
+    }
+
+    impl Signer {
+        fn sign(&self, kid: Option<&str>, claims: &Value) -> String {
+            let mut header = Header::new(self.algorithm);
+            header.kid = kid.map(str::to_owned);
+            encode(&header, claims, &self.key).unwrap()
+        }
+    }
+
+    fn claims(changes: Value) -> Value {
+        let mut claims = json!({
+            "iss": "https://a", "aud": ["other", "reachback"], "sub": "agent",
+            "iat": NOW - 10, "nbf": NOW - 10, "exp": NOW + 600,
+        });
+        for (claim, value) in changes.as_object().unwrap() {
+            claims[claim] = value.clone();
+        }
+        claims
+    }
+
+    fn now() -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(NOW)
+    }
+
+    #[test]
+    fn claims_good_and_bad() {
+        let signer = signer("https://a", "a", Algorithm::ES256, &[Algorithm::ES256]);
+        let issuers = [signer.set.clone()];
+        let check = |changes: Value, expected: Result<u64, &str>| {
+            let token = signer.sign(Some("a"), &claims(changes.clone()));
+            let found = verify(&issuers, &token, now());
+            let expected = expected.map(|exp| Verified {
+                issuer: 0,
+                subject: "agent".to_owned(),
+                expires: SystemTime::UNIX_EPOCH + Duration::from_secs(exp),
+            });
+            match (found, expected) {
+                (Err(Refused::Stranger(why)), Err(part)) => assert!(why.contains(part), "{changes}: {why}"),
+                (found, expected) => assert_eq!(found.ok(), expected.ok(), "{changes}"),
+            }
+        };
+        check(json!({}), Ok(NOW + 600));
+        check(json!({ "aud": "reachback", "nbf": null }), Ok(NOW + 600));
+        // Clocks that are 30 s apart, and one second more.
+        check(json!({ "exp": NOW - 29 }), Ok(NOW - 29));
+        check(json!({ "exp": NOW - 30 }), Err("has expired"));
+        check(json!({ "nbf": NOW + 30 }), Ok(NOW + 600));
+        check(json!({ "nbf": NOW + 31 }), Err("not valid yet"));
+        check(json!({ "exp": -1 }), Err(""));
+        check(json!({ "exp": 1e300 }), Err(""));
+        check(json!({ "exp": "soon" }), Err("lacks a claim"));
+        check(json!({ "exp": null }), Err("lacks a claim"));
+        check(json!({ "sub": null }), Err("lacks a claim"));
+        check(json!({ "aud": null }), Err("lacks a claim"));
+        check(json!({ "aud": "other" }), Err("another audience"));
+        check(json!({ "aud": [] }), Err("another audience"));
+        check(json!({ "iss": "https://b" }), Err("issuer is not known"));
+        check(json!({ "iss": ["https://a"] }), Err("damaged"));
+    }
+
+    #[test]
+    fn keys_tell_issuers_apart_that_share_a_name() {
+        let first = signer("https://a", "1", Algorithm::ES256, &[Algorithm::ES256]);
+        let second = signer("https://a", "2", Algorithm::EdDSA, &[Algorithm::EdDSA]);
+        let issuers = [first.set.clone(), second.set.clone()];
+        let issuer = |token: &str| verify(&issuers, token, now()).map(|verified| verified.issuer);
+        assert_eq!(issuer(&first.sign(Some("1"), &claims(json!({})))), Ok(0));
+        assert_eq!(issuer(&second.sign(Some("2"), &claims(json!({})))), Ok(1));
+        assert_eq!(issuer(&first.sign(None, &claims(json!({})))), Ok(0), "one that names no key may be of any");
+        assert!(issuer(&first.sign(Some("2"), &claims(json!({})))).is_err());
+        assert_eq!(
+            issuer(&first.sign(Some("3"), &claims(json!({})))),
+            Err(Refused::Stranger("the token's key is not known"))
+        );
+        let forger = signer("https://a", "1", Algorithm::ES256, &[Algorithm::ES256]);
+        let forged = forger.sign(Some("1"), &claims(json!({})));
+        assert_eq!(issuer(&forged), Err(Refused::Stranger("the token's signature is wrong")));
+    }
+
+    #[test]
+    fn the_key_decides_how_it_verifies() {
+        let signer = signer("https://a", "a", Algorithm::ES256, &[Algorithm::ES384, Algorithm::EdDSA]);
+        let refused = |token: &str| match verify(&[signer.set.clone()], token, now()) {
+            Err(Refused::Stranger(why)) => why,
+            other => panic!("{token}: {other:?}"),
+        };
+        let good = signer.sign(Some("a"), &claims(json!({})));
+        assert!(refused(&good).contains("its issuer may not"));
+        // The public key as a shared secret: it is public.
+        let keys = signer.set.keys();
+        let public: &DecodingKey = &keys[0].key;
+        let mut header = Header::new(Algorithm::HS256);
+        header.kid = Some("a".to_owned());
+        let secret = EncodingKey::from_secret(public.try_get_as_bytes().unwrap());
+        let forged = encode(&header, &claims(json!({})), &secret).unwrap();
+        assert!(refused(&forged).contains("key is not known"));
+        let (_, rest) = good.split_once('.').unwrap();
+        let (payload, _) = rest.split_once('.').unwrap();
+        for none in ["eyJhbGciOiJub25lIn0", "eyJhbGciOiJOb25lIn0"] {
+            assert_eq!(refused(&format!("{none}.{payload}.")), "the token is not known");
+        }
+        for garbage in ["", ".", "..", "a.b.c", "a.b", &good[1..], &"x.".repeat(5000)] {
+            refused(garbage);
+        }
+    }
+}

@@ -152,3 +152,57 @@ impl fmt::Debug for KeySet {
         f.debug_struct("KeySet").field("issuer", &self.issuer).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SET: &[u8] = br#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+
+    fn of_url() -> KeySet {
+        KeySet::new(Issuer {
+            name: "a".to_owned(),
+            issuer: "https://a".to_owned(),
+            audience: "reachback".to_owned(),
+            keys: KeySource::Url { url: "https://a/keys".parse().unwrap(), ca: None },
+            algorithms: Vec::new(),
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn unknown_keys_are_asked_for_now_and_then() {
+        let set = of_url();
+        assert!(set.want(), "there are no keys yet");
+        set.take(Ok(SET.to_vec()));
+        assert!(!set.want(), "they have just come");
+        tokio::time::advance(KEYS_REST - std::time::Duration::from_millis(1)).await;
+        assert!(!set.want());
+        tokio::time::advance(std::time::Duration::from_millis(1)).await;
+        assert!(set.want());
+        assert!(set.want(), "they are on their way");
+        set.take(Err("nobody answers".to_owned()));
+        assert!(!set.want());
+    }
+
+    #[tokio::test]
+    async fn bad_keys_change_nothing() {
+        let set = of_url();
+        set.take(Ok(SET.to_vec()));
+        let check = |text: &[u8], part: Option<&str>| {
+            set.take(Ok(text.to_vec()));
+            let KeysInUse { keys, trouble, .. } = set.in_use();
+            assert_eq!(keys, 1);
+            assert_eq!(trouble.is_some(), part.is_some());
+            assert!(trouble.unwrap_or_default().contains(part.unwrap_or_default()), "{part:?}");
+        };
+        check(b"<html>", Some("is not a JSON Web Key Set"));
+        check(b"{}", Some("is not a JSON Web Key Set"));
+        check(br#"{"keys":[]}"#, Some("has no key"));
+        // A shared secret, a key for something else, a key of an unknown kind.
+        check(br#"{"keys":[{"kty":"oct","k":"c2VjcmV0"}]}"#, Some("has no key"));
+        check(br#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKx","use":"enc"}]}"#, Some("has no key"));
+        check(br#"{"keys":[{"kty":"new"}]}"#, Some("has no key"));
+        check(format!(r#"{{"keys":[{}]}}"#, vec!["{}"; 65].join(",")).as_bytes(), Some("64 are taken at most"));
+        check(SET, None);
+    }
+}

@@ -1,5 +1,7 @@
 //! Who may connect as what: the entries of `agents`, checked.
 
+use std::fmt;
+
 use proto::wire::InvalidName;
 use settings::{At, Fault, Findings, Place, Text, net};
 use sha2::{Digest, Sha256};
@@ -45,6 +47,13 @@ impl TokenDigest {
         let remedy =
             "write the 64 hexadecimal digits that `reachback token new` prints; the token itself goes to the agent";
         Err(Fault::new("this is not the SHA-256 of a token", remedy).hide_rest())
+    }
+}
+
+/// As [`TokenDigest::parse`] reads it.
+impl fmt::Display for TokenDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
@@ -210,6 +219,7 @@ mod tests {
         // FIPS 180-2, appendix B.1.
         let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(TokenDigest::parse(abc), Ok(TokenDigest::of(b"abc")));
+        assert_eq!(TokenDigest::of(b"abc").to_string(), abc);
         assert_eq!(TokenDigest::parse(&abc.to_uppercase()), Ok(TokenDigest::of(b"abc")));
         for bad in ["", &abc[1..], &format!("{abc}0"), &format!("{}g", &abc[1..]), &format!("{}é", &abc[2..])] {
             let fault = TokenDigest::parse(bad).unwrap_err();

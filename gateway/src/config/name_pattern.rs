@@ -13,7 +13,9 @@ const PATTERN_BYTES: usize = 1024;
 pub struct NamePattern(String);
 
 impl NamePattern {
-    pub(super) fn parse(text: &str) -> Result<Self, Fault> {
+    /// # Errors
+    /// A [`Fault`] for a pattern that means nothing, or everything.
+    pub fn parse(text: &str) -> Result<Self, Fault> {
         let remedy = "write the name as the credential has it, with `*` for a piece that varies: *.agents.example.org";
         if text.is_empty() || text.len() > PATTERN_BYTES || text.chars().any(char::is_control) {
             return Err(Fault::new(format!("{text:?} is not a name"), remedy));

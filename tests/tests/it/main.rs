@@ -12,6 +12,7 @@ mod framing;
 mod hostile;
 mod hostile_agent;
 mod hostile_gateway;
+mod identity;
 mod lies;
 mod lifecycle;
 mod listeners;
