@@ -2,7 +2,6 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, Mutex},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -74,7 +73,6 @@ impl Signer {
 pub struct KeyServer {
     /// Where it listens.
     pub address: SocketAddr,
-    keys: Arc<Mutex<String>>,
     task: JoinHandle<()>,
 }
 
@@ -86,26 +84,15 @@ impl KeyServer {
     pub async fn start(keys: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
         let address = listener.local_addr().expect("a bound listener has an address");
-        let keys = Arc::new(Mutex::new(keys));
-        let served = keys.clone();
         let task = tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
-                let body = served.lock().expect("nothing panics while it holds the keys").clone();
-                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", keys.len());
                 let mut seen = Vec::new();
                 while !seen.ends_with(b"\r\n\r\n") && stream.read_buf(&mut seen).await.is_ok_and(|read| read > 0) {}
-                let _ = stream.write_all((head + &body).as_bytes()).await;
+                let _ = stream.write_all((head + &keys).as_bytes()).await;
             }
         });
-        Self { address, keys, task }
-    }
-
-    /// Serves another one from now on.
-    ///
-    /// # Panics
-    /// Never.
-    pub fn replace(&self, keys: String) {
-        *self.keys.lock().expect("nothing panics while it holds the keys") = keys;
+        Self { address, task }
     }
 }
 

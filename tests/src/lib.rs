@@ -5,7 +5,8 @@
 //! - [`upstream`]: a server that answers by script and keeps account of everything.
 //! - [`client`]: an application that sees every byte, and reqwest for ordinary calls.
 //! - [`peer`]: a gateway or an agent that says whatever a test tells it to.
-//! - [`tls`]: what ends TLS in front of a gateway, and a client for facades that speak it.
+//! - [`issuer`]: somebody who signs tokens.
+//! - [`tls`]: an authority, what ends TLS in front of a gateway, and a client for facades that speak it.
 //!
 //! A test asserts no timing. Deadlines are there to fail instead of hanging.
 

@@ -46,7 +46,7 @@ impl TokenDigest {
         }
         let remedy =
             "write the 64 hexadecimal digits that `reachback token new` prints; the token itself goes to the agent";
-        Err(Fault::new("this is not the SHA-256 of a token", remedy).hide_rest())
+        Err(Fault::new("this is not the SHA-256 of a token", remedy).hide_value())
     }
 }
 
