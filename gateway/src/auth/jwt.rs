@@ -46,24 +46,24 @@ pub(super) fn verify(issuers: &[Arc<KeySet>], token: &str, now: SystemTime) -> R
         return Err(stranger("the token needs an extension that is not known here"));
     }
     let Claimed { iss } = insecure_decode_claims(token).map_err(|_| stranger("the token is damaged"))?;
-    let mut refused = stranger("the token's issuer is not known");
+    let mut refused = None;
     let mut missing = Vec::new();
     for (at, set) in issuers.iter().enumerate().filter(|(_, set)| set.issuer.issuer == iss) {
         let keys = set.keys();
         let mut fitting = keys.iter().filter(|key| fits(key, &header)).peekable();
         if fitting.peek().is_none() {
-            refused = stranger("the token's key is not known");
             missing.push(set);
         }
         for key in fitting {
             match verified(token, key, &header, &set.issuer, now) {
                 Ok((subject, expires)) => return Ok(Verified { issuer: at, subject, expires }),
-                Err(why) => refused = why,
+                Err(why) => refused = Some(why),
             }
         }
     }
+    let unknown = if missing.is_empty() { "the token's issuer is not known" } else { "the token's key is not known" };
     let wanted: Vec<bool> = missing.into_iter().map(|set| set.want()).collect();
-    if wanted.contains(&true) { Err(Refused::NotYet) } else { Err(refused) }
+    if wanted.contains(&true) { Err(Refused::NotYet) } else { Err(refused.unwrap_or(stranger(unknown))) }
 }
 
 /// Whether this is the key that the token names; a token that names none may be of any.
