@@ -49,6 +49,23 @@ pub(crate) const ACCEPT_REST: Duration = Duration::from_millis(100);
 /// holds would cost bulk.
 pub(crate) const UPSTREAM_BUFFER: usize = 128 * 1024;
 
+/// Connections to an upstream that speaks HTTP/2. One is the rule; more are opened when the server takes fewer streams
+/// on one than there are requests.
+pub(crate) const UPSTREAM_CONNECTIONS: usize = 16;
+
+/// Most streams on one of them: as many as one link's.
+pub(crate) const UPSTREAM_STREAMS: usize = 1024;
+
+/// Streams on one of them before the server has said how many it takes: fewer than 100 none should (RFC 9113 §6.5.2).
+pub(crate) const UPSTREAM_FIRST_STREAMS: usize = 100;
+
+/// What each of their bodies may send ahead of its reader, in bytes: two chunks, more than a round trip on one machine
+/// needs. The same is held of a request's body that the server does not read.
+pub(crate) const UPSTREAM_STREAM_WINDOW: u32 = 128 * 1024;
+
+/// The largest head of an answer on them, in bytes as RFC 9113 §6.5.2 counts: what a link carries.
+pub(crate) const UPSTREAM_HEAD: u32 = 96 * 1024 + 256 * 32;
+
 /// How long closing links may take to say so, once a drain has run out of time.
 pub(crate) const LAST_WORDS: Duration = Duration::from_secs(1);
 

@@ -140,12 +140,8 @@ fn log(head: &RequestHead, offered: Option<&Offered>, decision: Decision<'_>) {
     }
 }
 
-/// Whether an admitted request has to wait: for its turn, or for a later version.
+/// Whether an admitted request has to wait for its turn.
 fn refuse_for_now(offered: &Offered, admitted: &Admitted) -> Result<(), Failure> {
-    if admitted.upgrade().is_some() {
-        let message = "the whitelist permits this upgrade, but this version of the agent cannot carry one yet";
-        return Err(Failure::new(FailureCode::Denied, message));
-    }
     let Some(rule) = admitted.rule() else { return Ok(()) };
     offered.rates.take(rule).map_err(|wait| Failure {
         retry_after: Some(wait),

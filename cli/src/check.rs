@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use agent::whitelist::Mode;
+use agent::{config::Protocol, whitelist::Mode};
 use gateway::config::{Agents, Facade, Forwarded, Hosts, Routing};
 use settings::{
     Limits, Source,
@@ -173,7 +173,8 @@ fn of_agent(config: &agent::config::Config) -> Lines {
     }
     lines.extend(of_probes(config.admin, config.health));
     for service in &config.services {
-        lines.push(line("service", format!("{} at {}", service.name, service.upstream)));
+        let protocol = if service.protocol == Protocol::H2c { ", in HTTP/2" } else { "" };
+        lines.push(line("service", format!("{} at {}{protocol}", service.name, service.upstream)));
         if service.mode == Mode::Audit {
             lines.push(line("  mode", "audit: what no rule allows is SENT, and logged".to_owned()));
         }

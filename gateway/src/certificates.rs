@@ -139,7 +139,7 @@ mod tests {
     fn what_is_there_twice_is_used_if_it_can_be() {
         let path = std::env::temp_dir().join(format!("reachback-{:x}.pem", getrandom::u64().unwrap()));
         fs::write(&path, pem()).unwrap();
-        let files = TlsFiles { cert: path.clone(), key: path.clone(), client_ca: None };
+        let files = TlsFiles { cert: path.clone(), key: path.clone(), client_ca: None, http2: false };
         let certificate = Certificate::new(Tls::new(&files, &files.read().unwrap()).unwrap());
         let digest = || certificate.state().tls.digest;
         let trouble = || certificate.in_use().trouble;

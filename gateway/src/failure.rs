@@ -89,6 +89,10 @@ pub(crate) fn response(failed: &Failed, asked: &Asked) -> Response<Body> {
     headers.insert(REACHBACK_ERROR, HeaderValue::from_static(failure.code.as_str()));
     headers.insert(PROXY_STATUS, proxy_status(proxy_error, &failure.message));
     headers.insert(X_REQUEST_ID, request_id_value(&asked.id));
+    if failure.code == FailureCode::BadRequest {
+        // Where a malformed request ends is not to be relied on (RFC 9112 §11.2).
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     if let Some(seconds) = retry_after(failure, status) {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }

@@ -70,7 +70,8 @@ impl Gateway {
         let tunnel = bind("tunnel", config.listen.into(), config.tls.as_ref(), HANDSHAKE).await?;
         let mut facades = Vec::new();
         for facade in &config.facades {
-            facades.push(bind("facade", facade.listen.clone(), facade.tls.as_ref(), IDLE_CONNECTION).await?);
+            let server = bind("facade", facade.listen.clone(), facade.tls.as_ref(), IDLE_CONNECTION).await?;
+            facades.push(Server { http2: true, ..server });
         }
         let admin = bind_optional("admin", config.admin).await?;
         let health = bind_optional("health", config.health).await?;

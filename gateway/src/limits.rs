@@ -26,6 +26,20 @@ pub(crate) const LINKS_TRIED: usize = 4;
 /// holds would cost bulk.
 pub(crate) const CLIENT_BUFFER: usize = 128 * 1024;
 
+/// Bytes read at first from a client, to learn what it speaks: most heads fit.
+pub(crate) const FIRST_BYTES: usize = 1024;
+
+/// Requests on one HTTP/2 connection at once; a client waits with more. As many as a link takes.
+pub(crate) const CLIENT_STREAMS: u32 = 1024;
+
+/// What the body of each of them may send ahead of its reader, in bytes, and as much of an answer waits for a slow
+/// client: two chunks, more than a round trip on one machine needs.
+pub(crate) const CLIENT_STREAM_WINDOW: u32 = 128 * 1024;
+
+/// The largest head on such a connection, in bytes as RFC 9113 §6.5.2 counts: what a link carries. The whitelist
+/// refuses less than that with a reason.
+pub(crate) const CLIENT_HEAD: u32 = 96 * 1024 + 256 * 32;
+
 /// Connections of one listener at once; more wait in the kernel's queue. Each costs a task and a few kilobytes.
 pub(crate) const CONNECTIONS: usize = 8192;
 

@@ -1,11 +1,21 @@
 //! One HTTP listener: accepts until told to stop, then lets its connections finish.
 
-use std::{convert::Infallible, io, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    io,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::body::Body;
 use http::{Request, Response};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::TokioIo;
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::service_fn,
+};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls_pki_types::CertificateDer;
 use tokio::{
     net::TcpStream,
@@ -15,10 +25,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, warn};
 
 use crate::{
-    client::{Activity, Busy, Client},
+    client::{Activity, Busy, Client, Protocol},
     config::{Listen, Tls},
-    limits::{ACCEPT_REST, CLIENT_BUFFER, CONNECTIONS, DRAIN_IDLE},
+    limits::{ACCEPT_REST, CLIENT_BUFFER, CLIENT_HEAD, CLIENT_STREAM_WINDOW, CLIENT_STREAMS, CONNECTIONS, DRAIN_IDLE},
     listener::{Accepted, Listener, Peer},
+    socket::Socket,
 };
 
 /// A bound listener with what it serves.
@@ -28,6 +39,8 @@ pub(crate) struct Server {
     /// A connection on which no request begins for this long, and none is in flight, is closed: idle ones and those
     /// that send their head a byte at a time alike.
     pub(crate) idle: Duration,
+    /// Whether HTTP/2 is spoken with clients that begin with it. Not where strangers of another network knock.
+    pub(crate) http2: bool,
 }
 
 /// The life of one listener, or of several that end together.
@@ -60,7 +73,7 @@ pub(crate) struct Arrival {
 
 impl Server {
     pub(crate) async fn bind(listen: &Listen, tls: Option<&Tls>, idle: Duration) -> io::Result<Self> {
-        Ok(Self { listener: Listener::bind(listen, tls).await?, idle })
+        Ok(Self { listener: Listener::bind(listen, tls).await?, idle, http2: false })
     }
 
     /// Serves `answer` until stopped. `tune` sets each connection's socket options.
@@ -75,7 +88,8 @@ impl Server {
             match accepted {
                 Ok((accepted, peer)) => {
                     exhausted = false;
-                    let connection = serve_connection(accepted, peer, answer.clone(), self.idle, serving.stop.clone());
+                    let terms = (self.idle, self.http2);
+                    let connection = serve_connection(accepted, peer, answer.clone(), terms, serving.stop.clone());
                     serving.connections.spawn(async move {
                         connection.await;
                         drop(place);
@@ -103,8 +117,13 @@ impl Server {
     }
 }
 
-async fn serve_connection<A, F>(accepted: Accepted, peer: Peer, answer: A, idle: Duration, stop: CancellationToken)
-where
+async fn serve_connection<A, F>(
+    accepted: Accepted,
+    peer: Peer,
+    answer: A,
+    (idle, http2): (Duration, bool),
+    stop: CancellationToken,
+) where
     A: Fn(Arrival) -> F + Send + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
@@ -115,30 +134,91 @@ where
     };
     let certificate = stream.client_certificate().map(Arc::new);
     let activity = Arc::new(Activity::default());
+    let answer = move |request, busy| answer(Arrival { request, peer, certificate: certificate.clone(), busy });
+    serve_http(stream, peer, answer, idle, stop, http2, &activity).await;
+    if let Some(rest) = activity.take_rest() {
+        rest.await;
+    }
+}
+
+async fn serve_http<A, F>(
+    stream: Socket,
+    peer: Peer,
+    answer: A,
+    idle: Duration,
+    stop: CancellationToken,
+    http2: bool,
+    activity: &Arc<Activity>,
+) where
+    A: Fn(Request<Incoming>, Busy) -> F + Send + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
     let requests = activity.clone();
-    let client = TokioIo::new(Client::new(stream, activity.clone()));
+    let mut client = Client::new(stream, activity.clone());
+    let protocol = tokio::select! {
+        biased;
+        protocol = client.protocol(), if http2 => protocol,
+        () = std::future::ready(()), if !http2 => Ok(Protocol::Http1),
+        () = stop.cancelled() => return,
+        () = self::idle(activity, idle) => return debug!(%peer, "closing an idle connection"),
+    };
     let service = service_fn(move |request| {
-        let answered = answer(Arrival { request, peer, certificate: certificate.clone(), busy: Busy::new(&requests) });
+        let answered = answer(request, Busy::new(&requests));
         async { Ok::<_, Infallible>(answered.await) }
     });
-    let connection =
-        http1::Builder::new().max_buf_size(CLIENT_BUFFER).serve_connection(client, service).with_upgrades();
-    let mut connection = pin!(connection);
-    let served = tokio::select! {
-        biased;
-        served = &mut connection => served,
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            tokio::select! {
-                served = connection => served,
-                // A client that has sent half a head must not hold the drain up.
-                () = self::idle(&activity, DRAIN_IDLE) => return,
-            }
+    let client = TokioIo::new(client);
+    let served = match protocol {
+        Ok(Protocol::Http1) => {
+            let builder = http1::Builder::new().max_buf_size(CLIENT_BUFFER).serve_connection(client, service);
+            attend(builder.with_upgrades(), |connection| connection.graceful_shutdown(), activity, idle, &stop).await
         }
-        () = self::idle(&activity, idle) => return debug!(%peer, "closing an idle connection"),
+        Ok(Protocol::Http2) => {
+            let connection = http2_builder().serve_connection(client, service);
+            // Boxed: it is large, and would make every other connection's task as large.
+            Box::pin(attend(connection, |connection| connection.graceful_shutdown(), activity, idle, &stop)).await
+        }
+        Err(error) => return debug!(%peer, %error, "a client's connection ended before a request"),
     };
-    if let Err(error) = served {
-        debug!(%peer, %error, "a client's connection ended early");
+    match served {
+        Some(Ok(())) => {}
+        Some(Err(error)) => debug!(%peer, %error, "a client's connection ended early"),
+        None => debug!(%peer, "closing an idle connection"),
+    }
+}
+
+/// What hyper and h2 do by themselves stays: they bound resets, pings, settings and empty frames that ask for work.
+fn http2_builder() -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder.max_concurrent_streams(CLIENT_STREAMS).max_header_list_size(CLIENT_HEAD);
+    builder.initial_stream_window_size(CLIENT_STREAM_WINDOW).max_send_buf_size(CLIENT_STREAM_WINDOW as usize);
+    // A body that nobody reads must not hold up the others on its connection.
+    builder.initial_connection_window_size(CLIENT_STREAM_WINDOW * CLIENT_STREAMS);
+    builder
+}
+
+/// Serves a connection to its end. When it is idle or the listener stops it is asked to `finish`; `None` if nothing
+/// came of that: a client that has sent half a head must not hold a drain up.
+async fn attend<C>(
+    connection: C,
+    finish: impl FnOnce(Pin<&mut C>),
+    activity: &Activity,
+    idle: Duration,
+    stop: &CancellationToken,
+) -> Option<hyper::Result<()>>
+where
+    C: Future<Output = hyper::Result<()>>,
+{
+    let mut connection = pin!(connection);
+    tokio::select! {
+        biased;
+        served = &mut connection => return Some(served),
+        () = stop.cancelled() => {}
+        () = self::idle(activity, idle) => {}
+    }
+    finish(connection.as_mut());
+    tokio::select! {
+        served = connection => Some(served),
+        () = self::idle(activity, DRAIN_IDLE) => None,
     }
 }
 

@@ -30,15 +30,16 @@ impl Socket {
         }
     }
 
-    /// Makes the close of the connection a reset, where there is such a thing: over a Unix socket there is none.
-    pub(crate) fn reset_when_closed(&self) {
+    /// Says whether the close of the connection is a reset, where there is such a thing: over a Unix socket there is
+    /// none.
+    pub(crate) fn reset_when_closed(&self, reset: bool) {
         let tcp = match self {
             Self::Tcp(stream) => stream,
             Self::Tls(stream) => stream.get_ref().0,
             Self::Unix(_) => return,
         };
         // Without it the client sees an ordinary end; a failure leaves it at that.
-        let _ = tcp.set_zero_linger();
+        let _ = proto::link::reset_when_closed(tcp, reset);
     }
 }
 

@@ -43,12 +43,13 @@ fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
         .collect()
 }
 
-/// Whether the body's only transfer coding, if it has one, is chunked: no other is undone here, and none may be lost
-/// (RFC 9112 §6.1).
+/// Whether the body's only transfer coding, if it has one, is chunked, and that once: no other is undone here, and none
+/// may be lost (RFC 9112 §6.1).
 #[must_use]
 pub fn is_plainly_framed(headers: &HeaderMap) -> bool {
     let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
-    codings.all(|coding| coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"))
+    let is_chunked = |coding: &HeaderValue| coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
+    codings.next().is_none_or(is_chunked) && codings.next().is_none()
 }
 
 /// A `Content-Length` that is not one number.
@@ -105,6 +106,20 @@ mod tests {
         let mut headers = map(&[("TE", "gzip")]);
         remove_hop_by_hop(&mut headers);
         assert!(headers.is_empty());
+    }
+
+    #[test]
+    fn chunked_once_is_plain() {
+        let check = |values: &[&str], expected| {
+            let pairs: Vec<_> = values.iter().map(|value| ("transfer-encoding", *value)).collect();
+            assert_eq!(is_plainly_framed(&map(&pairs)), expected, "{values:?}");
+        };
+        check(&[], true);
+        check(&["chunked"], true);
+        check(&["Chunked "], true);
+        for bad in [&["gzip"][..], &["gzip, chunked"], &["chunked, chunked"], &["chunked", "chunked"], &[""], &["x"]] {
+            check(bad, false);
+        }
     }
 
     #[test]

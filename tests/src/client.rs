@@ -47,6 +47,8 @@ impl<S: AsyncRead + AsyncWrite + std::fmt::Debug + Send + Unpin> Connected for S
 /// An answer as it came.
 #[derive(Clone, Debug)]
 pub struct Answer {
+    /// The heads of the informational answers before it.
+    pub interim: Vec<Head>,
     /// Its head, verbatim.
     pub head: Head,
     /// As much of its body as came.
@@ -108,7 +110,12 @@ impl Raw {
         Self::new(socket.connect(address).await.expect("somebody listens"))
     }
 
-    fn new(stream: TcpStream) -> Self {
+    /// Takes over a connection that is there, from either end.
+    ///
+    /// # Panics
+    /// If it is gone already.
+    #[must_use]
+    pub fn new(stream: TcpStream) -> Self {
         stream.set_nodelay(true).expect("the connection is there");
         Self::over(stream)
     }
@@ -143,19 +150,22 @@ impl Raw {
         within("a piece of an answer", self.reader.piece(left)).await
     }
 
-    /// The next answer, if there is one; informational ones are passed over.
+    /// The next answer, if there is one, and the informational ones before it.
     pub async fn try_answer(&mut self, method: &str) -> Option<Answer> {
+        let mut interim = Vec::new();
         let head = loop {
             let head = self.head().await?;
-            if status(&head) >= 200 {
+            let code = head.word(1);
+            if !(code.len() == 3 && code.starts_with('1')) {
                 break head;
             }
+            interim.push(head);
         };
-        let bodiless = method == "HEAD" || matches!(status(&head), 204 | 304);
+        let bodiless = method == "HEAD" || matches!(head.word(1), "204" | "304");
         let left = if bodiless { Left::Length(0) } else { head.framing(Left::UntilClose) };
         let (body, whole) = within("an answer's body", self.reader.body(left)).await;
         let trailers = std::mem::take(&mut self.reader.trailers);
-        Some(Answer { head, body, whole, trailers })
+        Some(Answer { interim, head, body, whole, trailers })
     }
 
     /// The next answer.
@@ -169,6 +179,21 @@ impl Raw {
     /// Waits for the end of the connection; how many bytes came before it.
     pub async fn closed(&mut self) -> usize {
         within("the end of the connection", self.reader.closed()).await
+    }
+
+    /// The next so many bytes.
+    ///
+    /// # Panics
+    /// If the connection ends before them.
+    pub async fn bytes(&mut self, length: usize) -> Vec<u8> {
+        let (bytes, whole) = within("so many bytes", self.reader.body(Left::Length(length as u64))).await;
+        assert!(whole, "the connection ended after {} of {length} bytes", bytes.len());
+        bytes
+    }
+
+    /// Waits for the end of the connection: whether it was a reset, and no ordinary end.
+    pub async fn is_reset(&mut self) -> bool {
+        within("the end of the connection", self.reader.is_reset()).await
     }
 
     /// Says that nothing more will be sent.

@@ -1,6 +1,8 @@
 //! HTTP/1.1 as bytes: heads kept as they came, bodies taken apart by hand, so that nothing is repaired on the way.
 
-use bytes::{Bytes, BytesMut};
+use std::io;
+
+use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 /// A head as it came, up to and with the empty line.
@@ -11,7 +13,7 @@ impl Head {
     /// The request line or status line.
     #[must_use]
     pub fn line(&self) -> &str {
-        self.0.split("\r\n").next().unwrap_or_default()
+        self.0.lines().next().unwrap_or_default()
     }
 
     /// One word of that line: method, target, version; or version, status, reason.
@@ -23,7 +25,7 @@ impl Head {
     /// Every value of a header, in order.
     #[must_use]
     pub fn all(&self, name: &str) -> Vec<&str> {
-        let lines = self.0.split("\r\n").skip(1).filter_map(|line| line.split_once(':'));
+        let lines = self.0.lines().skip(1).filter_map(|line| line.split_once(':'));
         lines.filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).collect()
     }
 
@@ -42,7 +44,7 @@ impl Head {
         if self.all("transfer-encoding").iter().any(|value| value.eq_ignore_ascii_case("chunked")) {
             return Left::Chunk(0);
         }
-        self.one("content-length").and_then(|value| value.parse().ok()).map_or(otherwise, Left::Length)
+        self.all("content-length").first().and_then(|value| value.parse().ok()).map_or(otherwise, Left::Length)
     }
 }
 
@@ -86,8 +88,12 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     /// The next head, or `None` if the connection ends before it does.
     pub async fn head(&mut self) -> Option<Head> {
         loop {
-            if let Some(end) = self.buffer.windows(4).position(|window| window == b"\r\n\r\n") {
-                let head = self.buffer.split_to(end + 4);
+            // Empty lines before a message mean nothing (RFC 9112 §2.2).
+            while self.buffer.starts_with(b"\r\n") {
+                self.buffer.advance(2);
+            }
+            if let Some(end) = end_of_head(&self.buffer) {
+                let head = self.buffer.split_to(end);
                 // Each byte is a character, so that nothing is lost.
                 return Some(Head(head.iter().map(|&byte| char::from(byte)).collect()));
             }
@@ -143,6 +149,18 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         bytes
     }
 
+    /// Waits for the end of the connection, whatever comes before it: whether it was a reset, and no ordinary end.
+    pub async fn is_reset(&mut self) -> bool {
+        loop {
+            self.buffer.clear();
+            match self.io.read_buf(&mut self.buffer).await {
+                Ok(0) => return false,
+                Ok(_) => {}
+                Err(error) => return error.kind() == io::ErrorKind::ConnectionReset,
+            }
+        }
+    }
+
     /// Reads something; `false` at the end of the connection.
     async fn fill(&mut self) -> bool {
         self.buffer.reserve(256 * 1024);
@@ -168,7 +186,8 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     }
 
     async fn chunk(&mut self) -> Option<u64> {
-        u64::from_str_radix(&self.line().await?, 16).ok()
+        let line = self.line().await?;
+        u64::from_str_radix(line.split(';').next()?, 16).ok()
     }
 
     async fn trailers(&mut self) -> Piece {
@@ -192,5 +211,14 @@ impl<R: AsyncRead + Unpin> Reader<R> {
                 return None;
             }
         }
+    }
+}
+
+/// Behind the first empty line, whether lines end with CRLF or, as some lenient readers have it, with LF alone.
+fn end_of_head(bytes: &[u8]) -> Option<usize> {
+    let after = |end: &[u8]| Some(bytes.windows(end.len()).position(|window| window == end)? + end.len());
+    match (after(b"\r\n\r\n"), after(b"\n\n")) {
+        (Some(strict), Some(lenient)) => Some(strict.min(lenient)),
+        (strict, lenient) => strict.or(lenient),
     }
 }

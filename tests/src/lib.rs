@@ -4,8 +4,10 @@
 //! - [`process`]: the same as processes of the real binary, which can be killed.
 //! - [`upstream`]: a server that answers by script and keeps account of everything.
 //! - [`client`]: an application that sees every byte, and reqwest for ordinary calls.
+//! - [`http2`]: both of them in HTTP/2.
 //! - [`peer`]: a gateway or an agent that says whatever a test tells it to.
 //! - [`issuer`]: somebody who signs tokens.
+//! - [`targets`]: what an attacker tries as a request target, and what must pass.
 //! - [`tls`]: an authority, what ends TLS in front of a gateway, and a client for facades that speak it.
 //!
 //! A test asserts no timing. Deadlines are there to fail instead of hanging.
@@ -13,11 +15,14 @@
 pub mod bridge;
 pub mod client;
 pub mod http1;
+pub mod http2;
 pub mod issuer;
+pub mod oracle;
 pub mod pattern;
 pub mod peer;
 pub mod process;
 pub mod scratch;
+pub mod targets;
 pub mod tls;
 pub mod upstream;
 pub mod wait;

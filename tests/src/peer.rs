@@ -1,9 +1,9 @@
 //! The other end of a link, made by hand: a gateway or an agent that says whatever a test tells it to.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::VecDeque, net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
-use futures_util::{SinkExt as _, StreamExt as _};
+use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
 use http::HeaderValue;
 use proto::{
     link::upgrade::{DEFAULT_PATH, SUBPROTOCOL},
@@ -26,7 +26,11 @@ use crate::wait::within;
 
 /// A WebSocket to a sidecar.
 #[derive(Debug)]
-pub struct Peer(WebSocketStream<TcpStream>);
+pub struct Peer {
+    socket: WebSocketStream<TcpStream>,
+    /// What the sidecar said while this side spoke, and nobody has asked for yet.
+    heard: VecDeque<Option<Result<Message, tungstenite::Error>>>,
+}
 
 /// What a sidecar said.
 #[derive(Debug, PartialEq)]
@@ -40,6 +44,10 @@ pub enum Said {
 }
 
 impl Peer {
+    fn new(socket: WebSocketStream<TcpStream>) -> Self {
+        Self { socket, heard: VecDeque::new() }
+    }
+
     /// Dials a gateway's tunnel as an agent would; the upgrade only.
     ///
     /// # Errors
@@ -57,7 +65,7 @@ impl Peer {
         }
         let stream = TcpStream::connect(tunnel).await.expect("the gateway listens");
         stream.set_nodelay(true).expect("the connection is there");
-        within("an upgrade", client_async(request, stream)).await.map(|(socket, _)| Self(socket))
+        within("an upgrade", client_async(request, stream)).await.map(|(socket, _)| Self::new(socket))
     }
 
     /// Dials and greets, and is a registered agent for these services.
@@ -84,7 +92,7 @@ impl Peer {
             response.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static(SUBPROTOCOL));
             Ok(response)
         };
-        Self(within("an upgrade", accept_hdr_async(stream, agree)).await.expect("the agent upgrades"))
+        Self::new(within("an upgrade", accept_hdr_async(stream, agree)).await.expect("the agent upgrades"))
     }
 
     /// Accepts an agent and greets it, as its gateway.
@@ -121,12 +129,12 @@ impl Peer {
 
     /// Says any message. That the other side may have gone is for the test to see when it listens.
     pub async fn message(&mut self, message: Message) {
-        let _ = within("the sidecar to read", self.0.send(message)).await;
+        let _ = within("the sidecar to read", self.socket.send(message)).await;
     }
 
     /// Writes bytes beneath the WebSocket.
     pub async fn bytes(&mut self, bytes: &[u8]) {
-        let _ = within("the sidecar to read", self.0.get_mut().write_all(bytes)).await;
+        let _ = within("the sidecar to read", self.socket.get_mut().write_all(bytes)).await;
     }
 
     /// What the sidecar says next; pings and pongs are passed over.
@@ -137,9 +145,27 @@ impl Peer {
         within("a word from the sidecar", self.listen()).await
     }
 
+    /// Whether the sidecar has ended the link already: whoever speaks for long looks, because a sidecar that has closed
+    /// reads on for a moment only. What it said is kept for who asks.
+    pub fn has_ended(&mut self) -> bool {
+        while !self.heard.back().is_some_and(is_end)
+            && let Some(message) = self.socket.next().now_or_never()
+        {
+            self.heard.push_back(message);
+        }
+        self.heard.back().is_some_and(is_end)
+    }
+
+    async fn hear(&mut self) -> Option<Result<Message, tungstenite::Error>> {
+        match self.heard.pop_front() {
+            Some(message) => message,
+            None => self.socket.next().await,
+        }
+    }
+
     async fn listen(&mut self) -> Said {
         loop {
-            let decoded = match self.0.next().await {
+            let decoded = match self.hear().await {
                 Some(Ok(Message::Text(text))) => decode_text(&text),
                 Some(Ok(Message::Binary(data))) => decode_data(data),
                 Some(Ok(Message::Close(Some(frame)))) => {
@@ -187,7 +213,7 @@ impl Peer {
         self.message(Message::Ping(Bytes::from_static(b"?"))).await;
         let pong = async {
             loop {
-                match self.0.next().await {
+                match self.hear().await {
                     Some(Ok(Message::Pong(_))) => return true,
                     Some(Ok(Message::Close(_)) | Err(_)) | None => return false,
                     Some(Ok(_)) => {}
@@ -196,6 +222,10 @@ impl Peer {
         };
         within("a pong", pong).await
     }
+}
+
+fn is_end(message: &Option<Result<Message, tungstenite::Error>>) -> bool {
+    matches!(message, None | Some(Err(_) | Ok(Message::Close(_))))
 }
 
 /// A decent agent's greeting.

@@ -124,6 +124,8 @@ pub struct Service {
     pub name: ServiceName,
     /// The server that answers.
     pub upstream: Upstream,
+    /// How it is spoken to.
+    pub protocol: Protocol,
     /// The rules, in the order of the file. None allow nothing.
     pub allow: Vec<Rule>,
     /// What becomes of a request that no rule allows.
@@ -138,6 +140,17 @@ pub struct Service {
     pub response_timeout: Duration,
     /// How long a body may stand still; `None` for as long as it likes, because event streams do.
     pub idle_timeout: Option<Duration>,
+    /// How long the whole exchange may take, if it is none that goes on by its nature.
+    pub total_timeout: Option<Duration>,
+}
+
+/// What an upstream speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2 without TLS, from the first byte (RFC 9113 §3.3).
+    H2c,
 }
 
 /// The flags of a first try without a file.

@@ -50,6 +50,7 @@ pub(super) struct RawConfig {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawService {
     pub(super) upstream: Option<Text>,
+    pub(super) protocol: Option<Text>,
     pub(super) allow: Vec<TextOr<Keys<RawRule>>>,
     pub(super) mode: Option<Text>,
     pub(super) host: Option<Text>,
@@ -57,6 +58,7 @@ pub(super) struct RawService {
     pub(super) connect_timeout: Option<Text>,
     pub(super) response_timeout: Option<Text>,
     pub(super) idle_timeout: Option<Text>,
+    pub(super) total_timeout: Option<Text>,
 }
 
 /// The long form of a rule.

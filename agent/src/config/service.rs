@@ -10,7 +10,7 @@ use settings::{
     units::{duration_within, switch},
 };
 
-use super::{CONNECT_TIMEOUT, RESPONSE_TIMEOUT, Service, Upstream, raw::RawService, rule, url};
+use super::{CONNECT_TIMEOUT, Protocol, RESPONSE_TIMEOUT, Service, Upstream, raw::RawService, rule, url};
 use crate::whitelist::{Host, Mode};
 
 /// Waits for an upstream: below a millisecond nothing answers, beyond a day nobody listens any more.
@@ -50,6 +50,7 @@ fn check(name: &Text, raw: &RawService, found: &mut Findings<'_>) -> Option<Serv
         "add `upstream`, such as upstream: http://127.0.0.1:3000",
     );
     let upstream = found.required(raw.upstream.as_ref(), (Some(name.place), missing), url::upstream);
+    let protocol = found.or(raw.protocol.as_ref(), Protocol::Http1, protocol);
     let trust_forwarded = found.or(raw.trust_forwarded.as_ref(), false, switch);
     let allow = rule::check_all(&raw.allow, trust_forwarded.unwrap_or(true), found);
     if raw.allow.is_empty() {
@@ -63,18 +64,30 @@ fn check(name: &Text, raw: &RawService, found: &mut Findings<'_>) -> Option<Serv
     let wait = || duration_within(WAITS);
     let connect_timeout = found.or(raw.connect_timeout.as_ref(), CONNECT_TIMEOUT, wait());
     let response_timeout = found.or(raw.response_timeout.as_ref(), RESPONSE_TIMEOUT, wait());
-    let idle = found.or(raw.idle_timeout.as_ref(), Duration::ZERO, duration_within(Duration::ZERO..=*WAITS.end()));
+    let or_none = || duration_within(Duration::ZERO..=*WAITS.end());
+    let idle = found.or(raw.idle_timeout.as_ref(), Duration::ZERO, or_none());
+    let total = found.or(raw.total_timeout.as_ref(), Duration::ZERO, or_none());
     Some(Service {
         name: service?,
         upstream: upstream?,
+        protocol: protocol?,
         allow: allow?,
         mode: mode?,
         host: host?,
         trust_forwarded: trust_forwarded?,
         connect_timeout: connect_timeout?,
         response_timeout: response_timeout?,
-        idle_timeout: idle.map(|idle| Some(idle).filter(|idle| !idle.is_zero()))?,
+        idle_timeout: Some(idle?).filter(|idle| !idle.is_zero()),
+        total_timeout: Some(total?).filter(|total| !total.is_zero()),
     })
+}
+
+fn protocol(text: &str) -> Result<Protocol, Fault> {
+    match text {
+        "http1" => Ok(Protocol::Http1),
+        "h2c" => Ok(Protocol::H2c),
+        _ => Err(Fault::new(format!("`{text}` is no protocol of an upstream"), "write http1, or h2c for gRPC")),
+    }
 }
 
 /// Whoever turns the whitelist off is told so at each start.

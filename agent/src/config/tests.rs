@@ -83,9 +83,10 @@ fn the_file_of_the_issue() {
     assert_eq!((orders.upstream.host.as_str(), orders.upstream.port), ("127.0.0.1", 3000));
     assert_eq!(orders.host, Host::Fixed(HeaderValue::from_static("127.0.0.1:3000")));
     assert!(!orders.trust_forwarded);
+    assert_eq!(orders.protocol, Protocol::Http1);
     assert_eq!((orders.mode, &config.audit_log, &config.origin), (Mode::Enforce, &None, &None));
     assert_eq!((orders.connect_timeout, orders.response_timeout), (CONNECT_TIMEOUT, RESPONSE_TIMEOUT));
-    assert_eq!(orders.idle_timeout, None);
+    assert_eq!((orders.idle_timeout, orders.total_timeout), (None, None));
     assert_eq!((config.drain_grace, config.reresolve, config.links), (DRAIN_GRACE, RERESOLVE, 1));
     assert_eq!((config.limits.streams, config.limits.growth()), (1024, 64 << 20));
     assert_eq!((config.ca, config.warnings), (None, Vec::new()));
@@ -104,12 +105,14 @@ services:
   b.acme: { upstream: "http://Orders.internal/", host: preserve, trust_forwarded: true }
   a:
     upstream: http://[::1]:81
+    protocol: h2c
     allow: [ GET /a ]
     mode: enforce
     host: api.internal:8080
     connect_timeout: 1s
     response_timeout: 5m
     idle_timeout: 90s
+    total_timeout: 10m
 drain_grace: 0s
 reresolve: 10s
 links: 16
@@ -127,9 +130,11 @@ limits: { streams_per_link: 10, window: 64KiB, memory_per_link: 1MiB }
     let [b, a] = config.services.as_slice() else { panic!("two services, in the order of the file") };
     assert_eq!((b.upstream.to_string().as_str(), &b.host), ("http://orders.internal:80", &Host::Preserve));
     assert_eq!((a.upstream.host.as_str(), a.upstream.authority().as_str()), ("::1", "[::1]:81"));
+    assert_eq!((a.protocol, b.protocol), (Protocol::H2c, Protocol::Http1));
     assert_eq!(a.host, Host::Fixed(HeaderValue::from_static("api.internal:8080")));
     assert_eq!((a.connect_timeout.as_secs(), a.response_timeout.as_secs()), (1, 300));
-    assert_eq!(a.idle_timeout, Some(Duration::from_secs(90)));
+    let seconds = |time: Option<Duration>| time.map(|time| time.as_secs());
+    assert_eq!((seconds(a.idle_timeout), seconds(a.total_timeout)), (Some(90), Some(600)));
     assert_eq!((config.limits.window, config.limits.growth()), (65536, 384 * 1024));
     let [warning] = config.warnings.as_slice() else { panic!("one warning: {:?}", config.warnings) };
     assert!(warning.starts_with("agent.yaml:9:3: nothing of `b.acme` is allowed"), "{warning}");
@@ -216,10 +221,12 @@ fn wrong_services() {
     service("upstream: http://a, allow: GET /", &["agent.yaml:3:35", "a list is needed"]);
     service("upstream: http://a, host: 'a/b'", &["agent.yaml:3:35", "`preserve`"]);
     service("upstream: http://a, mode: Audit", &["agent.yaml:3:34", "write enforce or audit"]);
+    service("upstream: http://a, protocol: http2", &["agent.yaml:3:38", "write http1, or h2c for gRPC"]);
     service("upstream: http://a, trust_forwarded: 1", &["agent.yaml:3:45", "true or false"]);
     service("upstream: http://a, connect_timeout: 0s", &["agent.yaml:3:45", "write 1ms to 24h"]);
     service("upstream: http://a, response_timeout: 0s", &["agent.yaml:3:46", "write 1ms to 24h"]);
     service("upstream: http://a, idle_timeout: 25h", &["agent.yaml:3:42", "write 0s to 24h"]);
+    service("upstream: http://a, total_timeout: 25h", &["agent.yaml:3:43", "write 0s to 24h"]);
     let head = "gateways: [ ws://localhost ]\n";
     check(
         &format!("{head}services: {{ A: {{ upstream: http://a }} }}\n"),

@@ -1,87 +1,95 @@
-//! One connection to an upstream, driven by the task of the request that uses it: nothing is spawned, and nothing
-//! happens on it that nobody waits for.
+//! What a request is sent on: a connection of its own for its time, or a place on one that it shares.
 
 use std::{
-    future::{Future, poll_fn},
+    future::Future,
     pin::Pin,
     task::{Context, Poll},
 };
 
+use bytes::Bytes;
 use http::{Request, Response};
-use hyper::{
-    body::Incoming,
-    client::conn::http1::{self, Connection, SendRequest},
-};
-use hyper_util::rt::TokioIo;
+use http_body::{Body as _, Frame};
+use hyper::{body::Incoming, client::conn::TrySendError, upgrade::OnUpgrade};
 use tokio::net::TcpStream;
 
-use super::upload::Upload;
-use crate::limits::UPSTREAM_BUFFER;
+use super::{http1::Own, http2::Place, upload::Upload};
 
-/// A connection and the right to send on it.
-pub(super) struct Conversation {
-    sender: SendRequest<Upload>,
-    /// `None` once it has ended. Boxed: a conversation moves between the pool and its users.
-    connection: Option<Pin<Box<Driven>>>,
+/// The one or the other.
+pub(super) enum Conversation {
+    Own(Own),
+    Shared(Place),
 }
 
-type Driven = Connection<TokioIo<TcpStream>, Upload>;
-
 /// A request that brought no answer.
-pub(super) struct SendError {
-    pub(super) error: hyper::Error,
-    /// The request, if no byte of it was sent.
-    pub(super) unsent: Option<Request<Upload>>,
+pub(super) enum SendError {
+    Failed {
+        error: hyper::Error,
+        /// The request, if no byte of it was sent.
+        unsent: Option<Box<Request<Upload>>>,
+    },
+    /// Informational answers came, and went on coming.
+    Flooded,
 }
 
 /// What waits for the answer's head.
 pub(super) type Answer = Pin<Box<dyn Future<Output = Result<Response<Incoming>, SendError>> + Send>>;
 
 impl Conversation {
-    pub(super) async fn new(stream: TcpStream) -> Result<Self, hyper::Error> {
-        let (sender, connection) =
-            http1::Builder::new().max_buf_size(UPSTREAM_BUFFER).handshake(TokioIo::new(stream)).await?;
-        Ok(Self { sender, connection: Some(Box::pin(connection)) })
-    }
-
-    /// Hands a request over. Nothing is sent until the conversation is driven.
+    /// Hands a request over. On an own connection nothing is sent until it is driven; from a shared one the request is
+    /// taken back, if the answer is dropped at once.
     pub(super) fn send(&mut self, request: Request<Upload>) -> Answer {
-        let answer = self.sender.try_send_request(request);
-        Box::pin(async move {
-            answer.await.map_err(|mut error| {
-                let unsent = error.take_message();
-                SendError { error: error.into_error(), unsent }
-            })
-        })
+        match self {
+            Self::Own(own) => own.send(request),
+            Self::Shared(place) => place.send(request),
+        }
     }
 
-    /// Moves bytes as far as they go.
+    /// Moves bytes as far as they go. A shared connection is driven by its own task.
     pub(super) fn drive(&mut self, cx: &mut Context<'_>) {
-        if let Some(connection) = &mut self.connection
-            && let Poll::Ready(ended) = connection.as_mut().poll(cx)
+        if let Self::Own(own) = self {
+            own.drive(cx);
+        }
+    }
+
+    /// What has come of the answer's body, or what driving the connection brings. `Ready(None)` is its end, and not
+    /// merely that nothing more comes.
+    pub(super) fn poll_body(
+        &mut self,
+        body: &mut Incoming,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        let mut frame = Pin::new(&mut *body).poll_frame(cx);
+        if frame.is_pending()
+            && let Self::Own(own) = self
         {
-            // Whoever waits for an answer or a body gets the error from there.
-            if let Err(error) = ended {
-                tracing::debug!(%error, "a connection to an upstream ended early");
+            own.drive(cx);
+            frame = Pin::new(&mut *body).poll_frame(cx);
+        }
+        match frame {
+            // hyper takes a reset without an error (RFC 9113 §8.1) for an end, wherever it comes.
+            Poll::Ready(None) if matches!(self, Self::Shared(_)) && !body.is_end_stream() => {
+                Poll::Ready(Some(Err(Cut)))
             }
-            self.connection = None;
+            frame => frame.map_err(|_| Cut),
         }
     }
 
-    /// Whether another request could be sent, now that an answer was read to its end.
-    pub(super) async fn becomes_ready(&mut self) -> bool {
-        if !self.is_ready() {
-            // The connection has not noticed yet that the answer is complete.
-            poll_fn(|cx| {
-                self.drive(cx);
-                Poll::Ready(())
-            })
-            .await;
+    /// Gives up HTTP behind a 101: the bare connection, and what was read behind the head. A shared one has none.
+    pub(super) async fn upgraded(self, upgrade: OnUpgrade) -> Option<(TcpStream, Bytes)> {
+        match self {
+            Self::Own(own) => own.upgraded(upgrade).await,
+            Self::Shared(_) => None,
         }
-        self.is_ready()
     }
+}
 
-    fn is_ready(&self) -> bool {
-        self.connection.is_some() && self.sender.is_ready()
+/// The upstream cut its answer short.
+#[derive(Debug)]
+pub(super) struct Cut;
+
+impl From<TrySendError<Request<Upload>>> for SendError {
+    fn from(mut error: TrySendError<Request<Upload>>) -> Self {
+        let unsent = error.take_message().map(Box::new);
+        Self::Failed { error: error.into_error(), unsent }
     }
 }

@@ -1,18 +1,13 @@
 //! An answer's body on its way to the gateway, as fast as its reader reads and no faster.
 
-use std::{
-    future::poll_fn,
-    pin::Pin,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{future::poll_fn, task::Poll, time::Duration};
 
 use bytes::Bytes;
 use http_body::{Body as _, Frame};
 use hyper::body::Incoming;
-use proto::{link::BodyWriter, wire::ResetCode};
+use proto::{link::BodyWriter, trailers::to_travel, wire::ResetCode};
 
-use super::conversation::Conversation;
+use super::conversation::{Conversation, Cut};
 
 /// Passes a body on to its end; `false` if it was cut, by either side. A cut body never looks complete.
 pub(super) async fn download(
@@ -32,7 +27,13 @@ pub(super) async fn download(
                         break writer.finish(None);
                     }
                 }
-                Err(frame) => break writer.finish(frame.into_trailers().ok()),
+                Err(frame) => match to_travel(frame.into_trailers().unwrap_or_default()) {
+                    Ok(trailers) => break writer.finish(trailers),
+                    Err(_) => {
+                        writer.reset(ResetCode::Aborted, "the upstream's trailers are too many or too long");
+                        return false;
+                    }
+                },
             },
             Next::End => break writer.finish(None),
             Next::Cut(why) => {
@@ -58,9 +59,9 @@ async fn next(
     writer: &BodyWriter,
     idle: Option<Duration>,
 ) -> Next {
-    let next = poll_fn(|cx| match poll_frame(body, conversation, cx) {
+    let next = poll_fn(|cx| match conversation.poll_body(body, cx) {
         Poll::Ready(Some(Ok(frame))) => Poll::Ready(Next::Frame(frame)),
-        Poll::Ready(Some(Err(_))) => Poll::Ready(Next::Cut("the upstream cut its answer short")),
+        Poll::Ready(Some(Err(Cut))) => Poll::Ready(Next::Cut("the upstream cut its answer short")),
         Poll::Ready(None) => Poll::Ready(Next::End),
         Poll::Pending => writer.poll_stopped(cx).map(|_| Next::Unwanted),
     });
@@ -70,20 +71,6 @@ async fn next(
             .await
             .unwrap_or(Next::Cut("the upstream's answer stood still for too long")),
     }
-}
-
-/// What is there already, or what driving the connection brings.
-fn poll_frame(
-    body: &mut Incoming,
-    conversation: &mut Conversation,
-    cx: &mut Context<'_>,
-) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-    let ready = Pin::new(&mut *body).poll_frame(cx);
-    if ready.is_ready() {
-        return ready;
-    }
-    conversation.drive(cx);
-    Pin::new(body).poll_frame(cx)
 }
 
 /// Hands a chunk over as credit allows. Meanwhile the connection is driven on: the request's body may still be

@@ -2,27 +2,32 @@
 //!
 //! Only an [`Admitted`] gets here. No redirects, no proxy variables, no cookies, no decompression, no hidden retries.
 
+mod connections;
 mod conversation;
 mod download;
+mod failures;
+mod http1;
+mod http2;
+mod outgoing;
 mod pool;
+mod upgrade;
 mod upload;
 
 use std::{
     fmt,
     future::{Future, poll_fn},
-    io,
     pin::{Pin, pin},
     sync::Arc,
     task::{Poll, ready},
     time::Duration,
 };
 
-use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri, header};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use proto::{
-    hop::{is_plainly_framed, remove_hop_by_hop},
-    link::{Body, BodyError, Responder},
+    hop::{self, is_plainly_framed, remove_hop_by_hop},
+    link::{Body, Responder},
     session::Stopped,
     wire::{Failure, FailureCode, RequestId, ResponseHead},
 };
@@ -32,23 +37,18 @@ use tokio::{
 };
 
 use self::{
+    connections::Connections,
     conversation::{Answer, Conversation, SendError},
     download::download,
-    pool::Pool,
-    upload::{Activity, Upload, UploadError},
+    failures::{NotOpened, no_answer, not_opened, too_late},
+    upload::{Activity, Upload},
 };
-use crate::{
-    config,
-    whitelist::{Admitted, Parts},
-};
+use crate::{config, whitelist::Admitted};
 
-/// Carries the request id, the same in both logs.
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// One service's server, and the idle connections to it.
+/// One service's server, and the connections to it.
 pub(crate) struct Upstream {
     settings: config::Service,
-    pool: Arc<Pool>,
+    connections: Arc<Connections>,
 }
 
 /// How a replay ended, for the log.
@@ -82,16 +82,20 @@ enum NoAnswer {
 }
 
 impl Upstream {
-    /// Takes over the idle connections of an earlier one for the same server.
+    /// Takes over the connections of an earlier one for the same server.
     pub(crate) fn new(settings: config::Service, earlier: Option<&Self>) -> Self {
-        let same = earlier.filter(|earlier| earlier.settings.upstream == settings.upstream);
-        let pool = same.map(|earlier| earlier.pool.clone()).unwrap_or_default();
-        Self { settings, pool }
+        let server = |settings: &config::Service| (settings.upstream.clone(), settings.protocol);
+        let same = earlier.filter(|earlier| server(&earlier.settings) == server(&settings));
+        let connections = match same {
+            Some(same) => same.connections.clone(),
+            None => Arc::new(Connections::new(settings.protocol)),
+        };
+        Self { settings, connections }
     }
 
     /// Closes connections that have lain idle for too long.
     pub(crate) fn sweep(&self) {
-        self.pool.sweep();
+        self.connections.sweep();
     }
 
     /// Replays a request and passes the answer on.
@@ -103,7 +107,10 @@ impl Upstream {
         responder: Responder,
     ) -> Replayed {
         let admitted = admitted.into_parts();
-        if admitted.content_length.is_some_and(|length| length > 0) && body.is_end_stream() {
+        let (body, raw) = upgrade::set_aside(&admitted, body);
+        if admitted.content_length.is_some_and(|length| length > 0)
+            && body.as_ref().is_none_or(http_body::Body::is_end_stream)
+        {
             // The upstream would wait for the rest, and take the next request on its connection for it.
             let message = "the request has no body although its Content-Length declares one";
             return fail(responder, Failure::new(FailureCode::BadRequest, message));
@@ -111,14 +118,23 @@ impl Upstream {
         if admitted.expects_continue {
             responder.inform(StatusCode::CONTINUE);
         }
-        let total = admitted.limits.timeout;
+        let rule = admitted.limits.timeout;
+        let total = rule.or(self.settings.total_timeout);
         let end = total.map(|total| Instant::now() + total);
-        let (request, activity) = build(admitted, request_id, body);
+        // What goes on by its nature ends by a rule's time, not by the service's.
+        let ends = Ends { usual: end, stream: end.filter(|_| rule.is_some()) };
+        let (request, activity) = match outgoing::build(admitted, request_id, body, self.settings.protocol) {
+            Ok(built) => built,
+            Err(failure) => return fail(responder, failure),
+        };
         // The time of the rule takes the place of the service's: then only its end counts.
-        let patience = if total.is_none() { Some(self.settings.response_timeout) } else { None };
+        let patience = if rule.is_none() { Some(self.settings.response_timeout) } else { None };
         let exchanged = until(end, pin!(self.exchange(request, &activity, patience, &responder))).await;
         match exchanged.unwrap_or_else(|_| Err(NoAnswer::Failed(too_late(total.unwrap_or_default())))) {
-            Ok((response, conversation)) => self.pass_on(response, conversation, end, responder).await,
+            Ok((response, conversation)) => match raw.filter(|_| upgrade::is_made(&response)) {
+                Some(raw) => Box::pin(self.switch(response, conversation, raw, ends.stream, responder)).await,
+                None => self.pass_on(response, conversation, ends, responder).await,
+            },
             Err(NoAnswer::Cancelled) => Replayed::Cancelled,
             Err(NoAnswer::Failed(failure)) => fail(responder, failure),
         }
@@ -133,7 +149,7 @@ impl Upstream {
         responder: &Responder,
     ) -> Result<(Response<Incoming>, Conversation), NoAnswer> {
         loop {
-            let pooled = self.pool.take();
+            let pooled = self.connections.take();
             let reused = pooled.is_some();
             let mut conversation = match pooled {
                 Some(conversation) => conversation,
@@ -144,8 +160,12 @@ impl Upstream {
             match self.wait(&mut conversation, answer, activity, patience, responder).await? {
                 Ok(response) => return Ok((response, conversation)),
                 // The server closed the idle connection just now, and not a byte was sent: this is no retry.
-                Err(SendError { unsent: Some(unsent), .. }) if reused => request = unsent,
-                Err(SendError { error, .. }) => return Err(no_answer(&error)),
+                Err(SendError::Failed { unsent: Some(unsent), .. }) if reused => request = *unsent,
+                Err(SendError::Failed { error, .. }) => return Err(no_answer(&error, activity)),
+                Err(SendError::Flooded) => {
+                    let message = "the upstream sends informational answers without end";
+                    return Err(NoAnswer::Failed(Failure::new(FailureCode::UpstreamProtocol, message)));
+                }
             }
         }
     }
@@ -167,18 +187,17 @@ impl Upstream {
     async fn connect(&self) -> Result<Conversation, Failure> {
         let config::Upstream { host, port, .. } = &self.settings.upstream;
         let limit = self.settings.connect_timeout;
-        let connected = tokio::time::timeout(limit, TcpStream::connect((host.as_str(), *port))).await;
-        let stream = match connected {
-            Ok(connected) => connected.and_then(|stream| stream.set_nodelay(true).map(|()| stream)),
-            Err(_) => {
-                let message = format!("the upstream did not accept a connection within {limit:?}");
-                return Err(Failure::retry_safe(FailureCode::UpstreamConnectTimeout, message));
+        let connect = async {
+            let connect = TcpStream::connect((host.as_str(), *port));
+            match tokio::time::timeout(limit, connect).await {
+                Ok(connected) => {
+                    let tuned = connected.and_then(|stream| stream.set_nodelay(true).map(|()| stream));
+                    tuned.map_err(NotOpened::Refused)
+                }
+                Err(_) => Err(NotOpened::TooLate),
             }
         };
-        let stream = stream.map_err(|error| refused(&error))?;
-        Conversation::new(stream).await.map_err(|error| {
-            Failure::retry_safe(FailureCode::UpstreamRefused, format!("the upstream's connection failed: {error}"))
-        })
+        self.connections.open(connect).await.map_err(|why| not_opened(why, limit))
     }
 
     /// Drives the conversation until the answer's head is there, nobody wants it, or it is too late.
@@ -223,7 +242,7 @@ impl Upstream {
         &self,
         response: Response<Incoming>,
         mut conversation: Conversation,
-        end: Option<Instant>,
+        ends: Ends,
         responder: Responder,
     ) -> Replayed {
         let (head, mut body) = response.into_parts();
@@ -233,6 +252,7 @@ impl Upstream {
         };
         let status = head.status;
         let bodiless = body.is_end_stream();
+        let end = ends.usual.and_then(|end| if is_stream(&head) { ends.stream } else { Some(end) });
         let writer = responder.respond(head, bodiless);
         let idle = self.settings.idle_timeout;
         let whole = bodiless || {
@@ -243,11 +263,24 @@ impl Upstream {
         if !whole {
             return Replayed::Cut(status);
         }
-        if conversation.becomes_ready().await {
-            self.pool.put(conversation);
-        }
+        self.connections.put(conversation).await;
         Replayed::Answered(status)
     }
+}
+
+/// When an exchange has to be over.
+#[derive(Clone, Copy)]
+struct Ends {
+    usual: Option<Instant>,
+    /// For what may go on for ever.
+    stream: Option<Instant>,
+}
+
+/// Whether an answer may go on for ever: server-sent events, and gRPC, which has deadlines of its own.
+fn is_stream(head: &ResponseHead) -> bool {
+    let content_type = head.headers.get(header::CONTENT_TYPE).map_or(&[][..], HeaderValue::as_bytes);
+    let begins = |with: &str| content_type.get(..with.len()).is_some_and(|t| t.eq_ignore_ascii_case(with.as_bytes()));
+    begins("text/event-stream") || begins("application/grpc")
 }
 
 /// Waits no longer than to the end, if there is one. What is waited for stays where it is: requests' tasks are small.
@@ -264,29 +297,6 @@ fn fail(responder: Responder, failure: Failure) -> Replayed {
     Replayed::Failed(code)
 }
 
-/// The request as the upstream gets it: the judged bytes, and framing that fits the actual body.
-fn build(admitted: Parts, request_id: &RequestId, body: Body) -> (Request<Upload>, Activity) {
-    let Parts { method, path_and_query, mut headers, content_length, limits, .. } = admitted;
-    let bodiless = body.is_end_stream();
-    let (upload, activity) = Upload::new(body.with_length(content_length), limits.max_body);
-    if headers.contains_key(header::TE) {
-        headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
-    }
-    match content_length {
-        Some(length) => headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length)),
-        // Said explicitly: hyper assumes that a GET of unknown length has no body.
-        None if !bodiless => headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked")),
-        None => None,
-    };
-    let request_id = HeaderValue::from_str(request_id.as_str()).expect("a request id is visible ASCII");
-    headers.insert(X_REQUEST_ID, request_id);
-    let mut request = Request::new(upload);
-    *request.method_mut() = method;
-    *request.uri_mut() = Uri::from(path_and_query);
-    *request.headers_mut() = headers;
-    (request, activity)
-}
-
 /// The answer's head as it travels, or why it must not.
 fn answer_head(head: http::response::Parts) -> Result<ResponseHead, Failure> {
     let wrong = |message: &'static str| Err(Failure::new(FailureCode::UpstreamProtocol, message));
@@ -296,6 +306,9 @@ fn answer_head(head: http::response::Parts) -> Result<ResponseHead, Failure> {
     }
     if !is_plainly_framed(&headers) {
         return wrong("the upstream's answer has a transfer coding other than chunked");
+    }
+    if hop::content_length(&headers).is_err() {
+        return wrong("the upstream's answer has a Content-Length that is not one number");
     }
     if headers.contains_key(header::TRANSFER_ENCODING) {
         // The chunks say where the body ends; a length beside them is void (RFC 9112 §6.3).
@@ -307,29 +320,4 @@ fn answer_head(head: http::response::Parts) -> Result<ResponseHead, Failure> {
         return wrong("the upstream's answer has too many or too long headers");
     }
     Ok(head)
-}
-
-fn too_late(limit: Duration) -> Failure {
-    Failure::new(FailureCode::UpstreamTimeout, format!("the upstream did not begin to answer within {limit:?}"))
-}
-
-fn refused(error: &io::Error) -> Failure {
-    Failure::retry_safe(FailureCode::UpstreamRefused, format!("cannot connect to the upstream: {error}"))
-}
-
-/// What it means that a request brought an error instead of an answer.
-fn no_answer(error: &hyper::Error) -> NoAnswer {
-    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<UploadError>());
-    NoAnswer::Failed(match cause {
-        Some(UploadError::Body(BodyError::Stream(_))) => return NoAnswer::Cancelled,
-        Some(UploadError::TooLarge) => Failure::new(FailureCode::BodyTooLarge, UploadError::TooLarge.to_string()),
-        Some(cause) => Failure::new(FailureCode::BadRequest, cause.to_string()),
-        None if error.is_parse_too_large() => {
-            Failure::new(FailureCode::UpstreamProtocol, "the upstream's answer has too many or too long headers")
-        }
-        None if !error.is_parse() => {
-            Failure::new(FailureCode::UpstreamProtocol, "the upstream closed the connection without an answer")
-        }
-        None => Failure::new(FailureCode::UpstreamProtocol, format!("the upstream's answer is not HTTP: {error}")),
-    })
 }

@@ -1,36 +1,36 @@
-//! Idle connections to one upstream, the last used first.
+//! Idle HTTP/1.1 connections to one upstream, the last used first.
 
 use std::{collections::VecDeque, sync::Mutex, time::Instant};
 
-use super::conversation::Conversation;
+use super::http1::Own;
 use crate::limits::{IDLE_UPSTREAM, IDLE_UPSTREAMS};
 
 #[derive(Default)]
 pub(super) struct Pool(Mutex<VecDeque<Idle>>);
 
 struct Idle {
-    conversation: Conversation,
+    connection: Own,
     since: Instant,
 }
 
 impl Pool {
     /// An idle connection. The server may have closed it meanwhile: whoever drives it next reads before it writes, and
     /// gets its request back unsent.
-    pub(super) fn take(&self) -> Option<Conversation> {
+    pub(super) fn take(&self) -> Option<Own> {
         loop {
-            let Idle { conversation, since } = self.lock().pop_back()?;
+            let Idle { connection, since } = self.lock().pop_back()?;
             if since.elapsed() < IDLE_UPSTREAM {
-                return Some(conversation);
+                return Some(connection);
             }
         }
     }
 
-    pub(super) fn put(&self, conversation: Conversation) {
+    pub(super) fn put(&self, connection: Own) {
         let mut idle = self.lock();
         if idle.len() == IDLE_UPSTREAMS {
             idle.pop_front();
         }
-        idle.push_back(Idle { conversation, since: Instant::now() });
+        idle.push_back(Idle { connection, since: Instant::now() });
     }
 
     /// Closes what has lain idle for too long.

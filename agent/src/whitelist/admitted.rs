@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use http::{HeaderMap, Method, uri::PathAndQuery};
+use http::{HeaderMap, HeaderValue, Method, uri::PathAndQuery};
 use proto::wire::ServiceName;
 
 use super::{Denied, Limits, Upgrade};
@@ -28,6 +28,8 @@ pub struct Parts {
     pub headers: HeaderMap,
     /// The body length that the head declares. The sender holds the actual body to it.
     pub content_length: Option<u64>,
+    /// The `Trailer` to send with a body: the fields that may come behind it.
+    pub announced: Option<HeaderValue>,
     /// Whether the client waits for a 100 before it sends the body.
     pub expects_continue: bool,
     /// Why it may be sent. For logs, counters and the keeper of a rule's rate.

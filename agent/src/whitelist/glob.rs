@@ -44,9 +44,9 @@ impl Glob {
         at < end
     }
 
-    /// How many pieces stand between two stars.
-    pub(super) fn inner_pieces(&self) -> usize {
-        self.middle.len()
+    /// How many stars it has.
+    pub(super) fn stars(&self) -> usize {
+        self.middle.len() + 1
     }
 
     /// The glob as a rule would write it, for people.

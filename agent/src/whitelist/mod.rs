@@ -29,6 +29,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 mod text;
+mod trailers;
 
 use std::collections::{HashMap, hash_map::Entry};
 
@@ -41,6 +42,7 @@ pub use denied::{Denied, Reason, Step};
 pub use explain::{Explanation, NearMiss, Verdict};
 pub use long::{LongForm, Query, Values};
 pub use rule::{Limits, Part, Rate, Rule, RuleError, Upgrade};
+pub use trailers::admit as admit_trailers;
 
 use framing::Framing;
 use headers::Passing;
@@ -173,6 +175,7 @@ impl Whitelist {
             path_and_query: unchanged(head)?,
             headers: passing.rebuild(host(service, head)?),
             content_length: framing.content_length,
+            announced: trailers::announced(&head.headers),
             expects_continue: framing.expects_continue,
             grounds,
             limits: rule.map(|rule| rule.limits).unwrap_or_default(),

@@ -3,7 +3,7 @@
 use super::{
     denied::Reason,
     glob::Glob,
-    limits::{INNER_PIECE_BYTES, INNER_PIECES, RULE_SEGMENTS},
+    limits::{INNER_PIECE_BYTES, INNER_WILDCARDS, RULE_SEGMENTS},
     pattern::{End, PathPattern, Pattern, Segment},
     rule::{Part, RuleError},
     segment,
@@ -36,9 +36,9 @@ pub(super) fn pattern(path: &str, at: usize) -> Result<Pattern, RuleError> {
             }
             _ => segments.push(parse_segment(text, at)?),
         }
-        let inner: usize = segments.iter().map(Segment::inner_pieces).sum();
-        if inner > INNER_PIECES {
-            return error(at, format!("more than {INNER_PIECES} pieces of this path stand between two wildcards"));
+        let inner: usize = segments.iter().map(Segment::inner_wildcards).sum();
+        if inner > INNER_WILDCARDS {
+            return error(at, format!("a path has at most {INNER_WILDCARDS} wildcards within segments"));
         }
         at += text.len() + 1;
     }

@@ -79,9 +79,9 @@ impl Segment {
         }
     }
 
-    /// How many literal pieces have to be searched for.
-    pub(super) fn inner_pieces(&self) -> usize {
-        if let Self::Glob(glob) = self { glob.inner_pieces() } else { 0 }
+    /// How many wildcards stand in it beside something else.
+    pub(super) fn inner_wildcards(&self) -> usize {
+        if let Self::Glob(glob) = self { glob.stars() } else { 0 }
     }
 
     /// The segment for people, decoded.

@@ -282,12 +282,14 @@ impl Limits {
         *self == Self::default()
     }
 
-    /// Whether it leaves more room than another: first for the body, then in time, then in number. Of several rules
+    /// Whether it leaves more room than another: first for the body, then in time, then in number,
+    /// over long and at once. Of several rules
     /// that allow a request the roomiest counts, so that their order never does.
     pub(super) fn is_roomier_than(&self, other: &Self) -> bool {
         let room = |limits: &Self| {
             let rate = limits.rate.map_or(f64::INFINITY, |rate| f64::from(rate.requests) / rate.per.as_secs_f64());
-            (limits.max_body.unwrap_or(u64::MAX), limits.timeout.unwrap_or(Duration::MAX), rate)
+            let burst = limits.rate.map_or(u32::MAX, |rate| rate.requests);
+            (limits.max_body.unwrap_or(u64::MAX), limits.timeout.unwrap_or(Duration::MAX), rate, burst)
         };
         room(self).partial_cmp(&room(other)) == Some(std::cmp::Ordering::Greater)
     }

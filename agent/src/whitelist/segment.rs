@@ -2,10 +2,11 @@
 
 use super::denied::Reason;
 
-/// Characters that some upstream folds into one of `. / \ ; %` (full-width forms, dot leaders, small forms).
-const LOOK_ALIKES: [char; 11] = [
+/// Characters that some upstream folds into one or more of `. / \ ; %` (NFKC: full-width, small and vertical forms, dot
+/// leaders, the Greek question mark).
+const LOOK_ALIKES: [char; 16] = [
     '\u{FF0E}', '\u{2024}', '\u{2025}', '\u{2026}', '\u{FE52}', '\u{FF0F}', '\u{FF3C}', '\u{FE68}', '\u{FF1B}',
-    '\u{FF05}', '\u{FE6A}',
+    '\u{FF05}', '\u{FE6A}', '\u{FE30}', '\u{FE19}', '\u{FE54}', '\u{FE14}', '\u{37E}',
 ];
 
 /// Structural characters that a segment held in encoded form, where decoding would hide the difference.

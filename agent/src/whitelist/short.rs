@@ -85,7 +85,7 @@ pub(super) fn parse_method(name: &str, at: usize) -> Result<Method, RuleError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::whitelist::limits::{INNER_PIECE_BYTES, INNER_PIECES, RULE_SEGMENTS};
+    use crate::whitelist::limits::{INNER_PIECE_BYTES, INNER_WILDCARDS, RULE_SEGMENTS};
 
     #[test]
     fn good_rules_are_given_back_as_written() {
@@ -220,9 +220,9 @@ mod tests {
         let segments = |count: usize| format!("GET {}", "/*".repeat(count)).parse::<Rule>();
         assert!(segments(RULE_SEGMENTS).is_ok());
         assert_eq!(segments(RULE_SEGMENTS + 1).unwrap_err().offset, 4 + 2 * RULE_SEGMENTS + 1);
-        let pieces = |count: usize| format!("GET /a{}/b*", "*x".repeat(count + 1)).parse::<Rule>();
-        assert!(pieces(INNER_PIECES).is_ok());
-        assert_eq!(pieces(INNER_PIECES + 1).unwrap_err().offset, 5);
+        let wildcards = |count: usize| format!("GET /a{}/b*/*", "*x".repeat(count - 1)).parse::<Rule>();
+        assert!(wildcards(INNER_WILDCARDS).is_ok());
+        assert_eq!(wildcards(INNER_WILDCARDS + 1).unwrap_err().offset, 4 + 2 + 2 * INNER_WILDCARDS + 1);
     }
 
     #[test]

@@ -3,7 +3,6 @@
 mod conditions;
 mod long;
 mod meaning;
-mod properties;
 mod refuse;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};

@@ -173,7 +173,7 @@ mod tests {
         }
     }
 
-    fn claims(changes: Value) -> Value {
+    fn claims(changes: &Value) -> Value {
         let mut claims = json!({
             "iss": "https://a", "aud": ["other", "reachback"], "sub": "agent",
             "iat": NOW - 10, "nbf": NOW - 10, "exp": NOW + 600,
@@ -193,7 +193,7 @@ mod tests {
         let signer = signer("https://a", "a", Algorithm::ES256, &[Algorithm::ES256]);
         let issuers = [signer.set.clone()];
         let check = |changes: Value, expected: Result<u64, &str>| {
-            let token = signer.sign(Some("a"), &claims(changes.clone()));
+            let token = signer.sign(Some("a"), &claims(&changes));
             let found = verify(&issuers, &token, now());
             let expected = expected.map(|exp| Verified {
                 issuer: 0,
@@ -230,27 +230,27 @@ mod tests {
         let second = signer("https://a", "2", Algorithm::EdDSA, &[Algorithm::EdDSA]);
         let issuers = [first.set.clone(), second.set.clone()];
         let issuer = |token: &str| verify(&issuers, token, now()).map(|verified| verified.issuer);
-        assert_eq!(issuer(&first.sign(Some("1"), &claims(json!({})))), Ok(0));
-        assert_eq!(issuer(&second.sign(Some("2"), &claims(json!({})))), Ok(1));
-        assert_eq!(issuer(&first.sign(None, &claims(json!({})))), Ok(0), "one that names no key may be of any");
-        assert!(issuer(&first.sign(Some("2"), &claims(json!({})))).is_err());
+        assert_eq!(issuer(&first.sign(Some("1"), &claims(&json!({})))), Ok(0));
+        assert_eq!(issuer(&second.sign(Some("2"), &claims(&json!({})))), Ok(1));
+        assert_eq!(issuer(&first.sign(None, &claims(&json!({})))), Ok(0), "one that names no key may be of any");
+        assert!(issuer(&first.sign(Some("2"), &claims(&json!({})))).is_err());
         assert_eq!(
-            issuer(&first.sign(Some("3"), &claims(json!({})))),
+            issuer(&first.sign(Some("3"), &claims(&json!({})))),
             Err(Refused::Stranger("the token's key is not known"))
         );
         let forger = signer("https://a", "1", Algorithm::ES256, &[Algorithm::ES256]);
-        let forged = forger.sign(Some("1"), &claims(json!({})));
+        let forged = forger.sign(Some("1"), &claims(&json!({})));
         assert_eq!(issuer(&forged), Err(Refused::Stranger("the token's signature is wrong")));
     }
 
     #[test]
     fn the_key_decides_how_it_verifies() {
         let signer = signer("https://a", "a", Algorithm::ES256, &[Algorithm::ES384, Algorithm::EdDSA]);
-        let refused = |token: &str| match verify(&[signer.set.clone()], token, now()) {
+        let refused = |token: &str| match verify(std::slice::from_ref(&signer.set), token, now()) {
             Err(Refused::Stranger(why)) => why,
             other => panic!("{token}: {other:?}"),
         };
-        let good = signer.sign(Some("a"), &claims(json!({})));
+        let good = signer.sign(Some("a"), &claims(&json!({})));
         assert!(refused(&good).contains("its issuer may not"));
         // The public key as a shared secret: it is public.
         let keys = signer.set.keys();
@@ -258,7 +258,7 @@ mod tests {
         let mut header = Header::new(Algorithm::HS256);
         header.kid = Some("a".to_owned());
         let secret = EncodingKey::from_secret(public.try_get_as_bytes().unwrap());
-        let forged = encode(&header, &claims(json!({})), &secret).unwrap();
+        let forged = encode(&header, &claims(&json!({})), &secret).unwrap();
         assert!(refused(&forged).contains("key is not known"));
         let (_, rest) = good.split_once('.').unwrap();
         let (payload, _) = rest.split_once('.').unwrap();

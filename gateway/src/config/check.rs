@@ -39,7 +39,7 @@ fn config(raw: &RawConfig, found: &mut Findings<'_>) -> Option<Config> {
     let issuers = issuers::check_all(&raw.issuers, found);
     let agents = issuers.as_deref().and_then(|issuers| agents::check_all(&raw.agents, issuers, found));
     let facades = facades(raw, found);
-    let tls = tls::check(raw.tls.as_ref(), found);
+    let tls = tls::check(raw.tls.as_ref(), false, found);
     let is_encrypted = tls.as_ref().is_none_or(Option::is_some);
     if let (Some(tls), Some(agents)) = (&tls, &agents) {
         agents::warn_of_useless(tls.as_ref(), agents, issuers.as_deref().unwrap_or_default(), found);

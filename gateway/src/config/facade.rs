@@ -26,7 +26,7 @@ pub(super) fn wait(text: &str) -> Result<Duration, Fault> {
 /// Checks one facade; `usual_wait` is the gateway's own. Its place is that of its `listen`.
 pub(super) fn check(raw: &At<RawFacade>, usual_wait: Duration, found: &mut Findings<'_>) -> Option<At<Facade>> {
     let listen = listen(raw, found);
-    let tls = tls::check(raw.value.tls.as_ref(), found).and_then(|tls| no_client_authority(raw, tls, found));
+    let tls = tls::check(raw.value.tls.as_ref(), true, found).and_then(|tls| no_client_authority(raw, tls, found));
     let routing = routing(raw, found);
     let wait_for_agent = found.or(raw.value.wait_for_agent.as_ref(), usual_wait, wait);
     let forwarded = found.or(raw.value.forwarded.as_ref(), Forwarded::default(), forwarded);

@@ -37,6 +37,8 @@ pub struct TlsFiles {
     pub key: PathBuf,
     /// The authorities of clients' certificates, in PEM; `None`: clients are asked for no certificate.
     pub client_ca: Option<PathBuf>,
+    /// Whether HTTP/2 is offered.
+    pub http2: bool,
 }
 
 /// What the files held at one moment.
@@ -84,7 +86,7 @@ impl fmt::Debug for Tls {
 }
 
 /// Checks `tls: { cert_file: …, key_file: … }`. One file may hold both.
-pub(super) fn check(raw: Option<&At<RawTls>>, found: &mut Findings<'_>) -> Option<Option<Tls>> {
+pub(super) fn check(raw: Option<&At<RawTls>>, http2: bool, found: &mut Findings<'_>) -> Option<Option<Tls>> {
     let Some(raw) = raw else { return Some(None) };
     let missing = Fault::new("`tls` has no certificate", "add `cert_file`, and `key_file` unless one file holds both");
     let RawTls { cert_file: Some(cert_file), key_file, client_ca_file } = &raw.value else {
@@ -94,7 +96,7 @@ pub(super) fn check(raw: Option<&At<RawTls>>, found: &mut Findings<'_>) -> Optio
     let resolve = |text: &settings::Text| found.source().resolve(&text.value);
     let key_file = key_file.as_ref().unwrap_or(cert_file);
     let client_ca = client_ca_file.as_ref().map(resolve);
-    let files = TlsFiles { cert: resolve(cert_file), key: resolve(key_file), client_ca };
+    let files = TlsFiles { cert: resolve(cert_file), key: resolve(key_file), client_ca, http2 };
     // Looked at one by one only to point at the right one.
     if key_file.place != cert_file.place {
         found.parsed(key_file, |_| private_key(&pem::read(&files.key, "key")?, &files.key))?;
@@ -124,7 +126,8 @@ fn server(files: &TlsFiles, contents: &TlsContents) -> Result<ServerConfig, Faul
         _ => builder.with_no_client_auth(),
     };
     let mut server = builder.with_single_cert(chain, key).map_err(|error| unusable(&error, files))?;
-    server.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let protocols: &[&[u8]] = if files.http2 { &[b"h2", b"http/1.1"] } else { &[b"http/1.1"] };
+    server.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
     Ok(server)
 }
 

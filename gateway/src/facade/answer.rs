@@ -7,11 +7,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version, header};
 use http_body::{Body as _, Frame, SizeHint};
+use hyper::ext::ReasonPhrase;
 use proto::{
     hop::{content_length, remove_hop_by_hop},
     link::{Body, BodyError},
+    trailers::to_travel,
     wire::{Failure, FailureCode, ResponseHead},
 };
 
@@ -48,9 +50,28 @@ pub(super) fn response(
         axum::body::Body::new(Download { body: body.with_length(length), slot, ends_with_connection })
     };
     let mut response = Response::new(body);
+    if status.canonical_reason().is_none() {
+        // Without it the HTTP library would invent one.
+        response.extensions_mut().insert(ReasonPhrase::from_static(b""));
+    }
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     Ok(response)
+}
+
+/// The 101 that the client asked for. What comes behind it is no body.
+pub(super) fn switching(head: ResponseHead, asked: &Asked) -> Response<axum::body::Body> {
+    let mut response = Response::new(axum::body::Body::empty());
+    *response.status_mut() = head.status;
+    let mut headers = head.headers;
+    remove_hop_by_hop(&mut headers);
+    headers.remove(REACHBACK_ERROR);
+    headers.remove(header::CONTENT_LENGTH);
+    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(X_REQUEST_ID, request_id_value(&asked.id));
+    *response.headers_mut() = headers;
+    response
 }
 
 fn declared(headers: &HeaderMap) -> Result<Option<u64>, Failure> {
@@ -78,7 +99,7 @@ impl http_body::Body for Download {
     type Error = BodyError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        let frame = Pin::new(&mut self.body).poll_frame(cx).map_ok(checked);
         if self.ends_with_connection && matches!(frame, Poll::Ready(Some(Err(_)))) {
             self.slot.busy.cut();
         }
@@ -91,5 +112,17 @@ impl http_body::Body for Download {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+/// Trailers, too, hold only what may stand there.
+fn checked(frame: Frame<Bytes>) -> Frame<Bytes> {
+    match frame.into_trailers() {
+        Ok(mut trailers) => {
+            trailers.remove(REACHBACK_ERROR);
+            // The link has bounds of its own for them: these are never too many.
+            Frame::trailers(to_travel(trailers).ok().flatten().unwrap_or_default())
+        }
+        Err(frame) => frame,
     }
 }

@@ -4,17 +4,24 @@ use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration};
 
 use hyper::body::{Body as _, Incoming};
 use proto::{
-    link::{Answered, Connection},
+    link::{Answered, BodyWriter, Connection},
     session::{OpenError, StreamError},
     wire::{Failure, FailureCode, RequestHead, ServiceName},
 };
 use tracing::debug;
 
-use super::upload::{Uploaded, upload};
+use super::upload::{Manner, Uploaded, upload};
 use crate::{
     limits::LINKS_TRIED,
     registry::{Registry, Unavailable},
 };
+
+/// What an exchange brought.
+pub(super) struct Exchanged {
+    pub(super) answered: Answered,
+    /// The open half of a request that asks for an upgrade.
+    pub(super) raw: Option<BodyWriter>,
+}
 
 /// Sends a request over a link that serves its name, and waits for the answer's head. A link that did not process it
 /// hands it back, and another is asked, whatever the method. What an attempt means is decided there; here, only
@@ -24,8 +31,8 @@ pub(super) async fn exchange(
     wait: Duration,
     head: Arc<RequestHead>,
     mut body: Incoming,
-    held_back: bool,
-) -> Result<Answered, Failure> {
+    manner: Manner,
+) -> Result<Exchanged, Failure> {
     // The usual request is answered by the first, and nothing is allocated for the others.
     let mut tried = Vec::new();
     let mut last = None;
@@ -34,8 +41,8 @@ pub(super) async fn exchange(
             Ok(chosen) => chosen,
             Err(why) => return Err(last.unwrap_or_else(|| unavailable(why, &head.service))),
         };
-        let Unanswered { failure, unread } = match attempt(&chosen.connection, head.clone(), body, held_back).await {
-            Ok(answered) => return Ok(answered),
+        let Unanswered { failure, unread } = match attempt(&chosen.connection, head.clone(), body, manner).await {
+            Ok(exchanged) => return Ok(exchanged),
             Err(unanswered) => unanswered,
         };
         match unread {
@@ -60,19 +67,20 @@ async fn attempt(
     connection: &Connection,
     head: Arc<RequestHead>,
     body: Incoming,
-    held_back: bool,
-) -> Result<Answered, Unanswered> {
-    let bodiless = body.is_end_stream();
-    let (writer, response) = match connection.open(head, bodiless) {
+    manner: Manner,
+) -> Result<Exchanged, Unanswered> {
+    let (bodiless, upgrade) = (body.is_end_stream(), head.upgrade);
+    let (writer, response) = match connection.open(head, bodiless && !upgrade) {
         Ok(opened) => opened,
         Err(error) => return Err(Unanswered { failure: not_opened(error), unread: Some(body) }),
     };
     if bodiless {
-        drop(writer);
-        return response.await.map_err(|error| unanswered(&error, Some(body)));
+        let raw = Some(writer).filter(|_| upgrade);
+        let answered = response.await.map_err(|error| unanswered(&error, Some(body)))?;
+        return Ok(Exchanged { answered, raw });
     }
     // Declared before the response and thereby dropped after it: a client that goes cancels its call.
-    let mut upload = Box::pin(upload(body, writer, held_back));
+    let mut upload = Box::pin(upload(body, writer, manner));
     let mut response = pin!(response);
     let mut uploaded = None;
     let answered = poll_fn(|cx| {
@@ -89,7 +97,7 @@ async fn attempt(
                 // The answer begins while the body still comes: neither waits for the other.
                 tokio::spawn(upload);
             }
-            return Ok(answered);
+            return Ok(Exchanged { answered, raw: None });
         }
         Err(error) => error,
     };
@@ -100,7 +108,8 @@ async fn attempt(
     };
     Err(match uploaded {
         Uploaded::CutShort => {
-            let failure = Failure::new(FailureCode::BadRequest, "the request's body was cut short");
+            let failure =
+                Failure::new(FailureCode::BadRequest, "the request's body was cut short, or its chunks are malformed");
             Unanswered { failure, unread: None }
         }
         Uploaded::Unread(body) => unanswered(&error, Some(body)),

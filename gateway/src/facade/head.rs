@@ -12,8 +12,14 @@ use crate::failure::X_REQUEST_ID;
 /// What every gateway calls itself in `Via` (RFC 9110 §7.6.3).
 const PSEUDONYM: &[u8] = b"reachback";
 
-/// Builds the head that travels.
-pub(super) fn request(parts: Parts, routed: Routed, hop: Hop, request_id: RequestId) -> Result<RequestHead, Failure> {
+/// Builds the head that travels. `upgrade`: the client asks for one.
+pub(super) fn request(
+    parts: Parts,
+    routed: Routed,
+    hop: Hop,
+    request_id: RequestId,
+    upgrade: bool,
+) -> Result<RequestHead, Failure> {
     let mut headers = parts.headers;
     if !is_plainly_framed(&headers) {
         return Err(Failure::new(FailureCode::BadRequest, "the only transfer coding there is is chunked"));
@@ -31,7 +37,7 @@ pub(super) fn request(parts: Parts, routed: Routed, hop: Hop, request_id: Reques
         headers,
         request_id,
         deadline: None,
-        upgrade: false,
+        upgrade,
     };
     match head.oversize() {
         None => Ok(head),

@@ -3,10 +3,13 @@
 mod answer;
 mod exchange;
 mod forwarded;
+mod grpc;
 mod head;
+mod http2;
 mod proxy;
 mod request_id;
 mod route;
+mod upgrade;
 mod upload;
 
 use std::{
@@ -18,7 +21,7 @@ use std::{
 };
 
 use axum::body::Body;
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use hyper::body::Incoming;
 use proto::{
     link::Answered,
@@ -26,7 +29,11 @@ use proto::{
 };
 use tracing::{debug, warn};
 
-use self::{exchange::exchange, forwarded::Hop};
+use self::{
+    exchange::{Exchanged, exchange},
+    forwarded::Hop,
+    upload::Manner,
+};
 use crate::{
     client::Busy,
     config,
@@ -66,8 +73,10 @@ impl Facade {
         let Arrival { request, peer, busy, .. } = arrival;
         let id = request_id::keep_or_make(request.headers());
         let asked = Asked::new(&request, id);
+        let is_grpc = grpc::asks(&request);
         let response = match self.forward(request, peer, &asked, busy).await {
             Ok(response) => response,
+            Err(failed) if is_grpc => grpc::restated(self.tell(&failed, &asked), &failed.failure),
             Err(failed) => self.tell(&failed, &asked),
         };
         let (status, elapsed_us) = (response.status().as_u16(), started.elapsed().as_micros());
@@ -95,13 +104,20 @@ impl Facade {
     ) -> Result<Response<Body>, Failed> {
         let slot = Slot::take(&self.in_flight, self.most, busy)?;
         let (mut parts, body) = request.into_parts();
+        http2::read_as_http1(&mut parts)?;
         let routed = route::route(&self.settings.routing, &mut parts)?;
         let version = parts.version;
         let hop = Hop { said: self.settings.forwarded, peer, is_tls: self.settings.tls.is_some() };
-        let head = head::request(parts, routed, hop, asked.id.clone())?;
+        let upgrade = upgrade::asked_for(&mut parts, &body);
+        let head = head::request(parts, routed, hop, asked.id.clone(), upgrade.is_some())?;
         let held_back = head::expects_continue(&head.headers)?;
+        let manner = Manner { held_back, is_http2: version == Version::HTTP_2 };
         let wait = self.settings.wait_for_agent;
-        match exchange(&self.registry, wait, head.into(), body, held_back).await? {
+        let Exchanged { answered, raw } = exchange(&self.registry, wait, head.into(), body, manner).await?;
+        if let Some((upgrade, raw)) = upgrade.zip(raw) {
+            return upgrade::response(answered, upgrade, raw, asked, slot);
+        }
+        match answered {
             Answered::Response(head, body) => Ok(answer::response(head, body, version, asked, slot)?),
             Answered::Failure(failure) => Err(Failed::at_agent(failure)),
         }

@@ -5,17 +5,25 @@ use std::{future::poll_fn, pin::Pin, task::Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame};
 use hyper::body::Incoming;
-use proto::{link::BodyWriter, wire::ResetCode};
+use proto::{link::BodyWriter, trailers::to_travel, wire::ResetCode};
+
+/// How a body comes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Manner {
+    /// The client waits to be invited, so nothing is read before.
+    pub(super) held_back: bool,
+    pub(super) is_http2: bool,
+}
 
 /// Sends a body as credit allows. It ends early, and quietly, when the agent wants no more of it; a body that the
-/// client cut short abandons the stream. `held_back`: the client waits to be invited, so nothing is read before.
-pub(super) async fn upload(mut body: Incoming, mut writer: BodyWriter, held_back: bool) -> Uploaded {
-    if held_back && writer.invited().await.is_err() {
+/// client cut short abandons the stream.
+pub(super) async fn upload(mut body: Incoming, mut writer: BodyWriter, manner: Manner) -> Uploaded {
+    if manner.held_back && writer.invited().await.is_err() {
         return Uploaded::Unread(body);
     }
     let mut unread = true;
     loop {
-        let next = next(&mut body, &writer).await;
+        let next = next(&mut body, &writer, manner).await;
         if unread && matches!(next, Next::Unwanted) {
             return Uploaded::Unread(body);
         }
@@ -31,22 +39,27 @@ pub(super) async fn upload(mut body: Incoming, mut writer: BodyWriter, held_back
                         return Uploaded::Whole;
                     }
                 }
-                Err(frame) => {
-                    writer.finish(frame.into_trailers().ok());
-                    return Uploaded::Whole;
-                }
+                Err(frame) => match to_travel(frame.into_trailers().unwrap_or_default()) {
+                    Ok(trailers) => {
+                        writer.finish(trailers);
+                        return Uploaded::Whole;
+                    }
+                    Err(_) => return cut_short(writer, "the client's trailers are too many or too long"),
+                },
             },
             Next::End => {
                 writer.finish(None);
                 return Uploaded::Whole;
             }
-            Next::CutShort => {
-                writer.reset(ResetCode::Aborted, "the client cut its body short");
-                return Uploaded::CutShort;
-            }
+            Next::CutShort => return cut_short(writer, "the client cut its body short"),
             Next::Unwanted => return Uploaded::Unwanted,
         }
     }
+}
+
+fn cut_short(writer: BodyWriter, why: &str) -> Uploaded {
+    writer.reset(ResetCode::Aborted, why);
+    Uploaded::CutShort
 }
 
 /// How an upload ended.
@@ -69,10 +82,12 @@ enum Next {
     Unwanted,
 }
 
-async fn next(body: &mut Incoming, writer: &BodyWriter) -> Next {
+async fn next(body: &mut Incoming, writer: &BodyWriter, manner: Manner) -> Next {
     poll_fn(|cx| match Pin::new(&mut *body).poll_frame(cx) {
         Poll::Ready(Some(Ok(frame))) => Poll::Ready(Next::Frame(frame)),
         Poll::Ready(Some(Err(_))) => Poll::Ready(Next::CutShort),
+        // hyper takes a reset without an error (RFC 9113 §8.1) for an end, wherever it comes.
+        Poll::Ready(None) if manner.is_http2 && !body.is_end_stream() => Poll::Ready(Next::CutShort),
         Poll::Ready(None) => Poll::Ready(Next::End),
         Poll::Pending => writer.poll_stopped(cx).map(|_| Next::Unwanted),
     })

@@ -36,7 +36,6 @@ use crate::{
 
 /// What the driver hands on.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "nearly all are requests, and each is moved once")]
 pub enum Notice {
     /// A request to answer (agent).
     Request(Incoming),

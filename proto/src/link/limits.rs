@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::wire::limits::CHUNK_BYTES;
+
 /// Messages read in one round before others get their turn.
 pub(super) const MESSAGES_PER_ROUND: usize = 256;
 
@@ -23,3 +25,10 @@ pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// What the kernel may hold of the tunnel's unsent bytes. More would make small calls wait behind bulk in the
 /// socket, where no round robin reaches.
 pub const UNSENT_BYTES: u32 = 64 * 1024;
+
+/// What is read at once of a connection that was upgraded: most messages are smaller, and most of these connections
+/// wait, each with a buffer of this size …
+pub(super) const CARRY_SMALL: usize = 4 * 1024;
+
+/// … until so much comes at once: then one chunk, as a data frame holds it.
+pub(super) const CARRY_LARGE: usize = CHUNK_BYTES;

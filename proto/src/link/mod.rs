@@ -3,6 +3,7 @@
 //! The agent calls [`greet`] and runs the [`Link`]; each [`Notice::Request`] is an [`Incoming`] to answer. The gateway
 //! calls [`receive_hello`], decides, and opens streams through the link's [`Connection`].
 
+mod carry;
 mod connection;
 mod driver;
 mod handles;
@@ -13,9 +14,10 @@ mod shared;
 mod socket;
 pub mod upgrade;
 
+pub use carry::{Broken, carry};
 pub use connection::{Answered, Connection, Response};
 pub use driver::{Link, LinkEnd, Notice};
 pub use handles::{Body, BodyError, BodyWriter};
 pub use handshake::{GreetingError, Pending, greet, receive_hello};
 pub use incoming::{Incoming, Responder};
-pub use socket::tune;
+pub use socket::{reset_when_closed, tune};

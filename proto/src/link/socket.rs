@@ -4,6 +4,7 @@ use std::{
     io,
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use socket2::SockRef;
@@ -29,6 +30,15 @@ pub fn tune(stream: &TcpStream) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_BYTES)?;
     Ok(())
+}
+
+/// Says whether a connection's end is a reset from now on, however it comes about: the process may be killed, too. For
+/// bytes without framing an ordinary end would mean that they are complete.
+///
+/// # Errors
+/// Those of the operating system.
+pub fn reset_when_closed(stream: &TcpStream, reset: bool) -> io::Result<()> {
+    SockRef::from(stream).set_linger(reset.then_some(Duration::ZERO))
 }
 
 /// A WebSocket whose upgrade is done, not yet a link.

@@ -34,6 +34,8 @@ pub(super) struct Stream {
     pub(super) deadline: Option<Deadline>,
     /// A window frame for this stream is queued.
     pub(super) window_queued: bool,
+    /// The agent's: it has answered with 101, and either half goes on to its own end.
+    pub(super) upgraded: bool,
 }
 
 /// Where the answer's head is.
@@ -76,6 +78,7 @@ impl Stream {
             writer: true,
             deadline: None,
             window_queued: false,
+            upgraded: false,
         }
     }
 

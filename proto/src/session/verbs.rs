@@ -96,8 +96,10 @@ impl Session {
         }
     }
 
-    /// Sends the answer's head (agent). `end`: it has no body. Once a stream.
+    /// Sends the answer's head (agent). `end`: it has no body. Once a stream. Behind a 101 the end of one half is not
+    /// the end of the other.
     pub fn respond(&mut self, id: StreamId, head: ResponseHead, end: bool) {
+        self.stream(id).upgraded = head.status == StatusCode::SWITCHING_PROTOCOLS;
         if self.begin_answer(id) {
             self.control.push_back(Frame::Response { id, head, end });
             if end {
@@ -197,14 +199,15 @@ impl Session {
         self.abandon(id, &StreamError::Reset { code, message: message.to_owned() });
     }
 
-    /// The application reads no more of the stream. The gateway thereby abandons an answer that is not complete;
-    /// the agent answers on and discards the rest of the request.
+    /// The application reads no more of the stream. The gateway thereby abandons an answer that is not complete, and
+    /// the agent an upgraded stream; else the agent answers on and discards the rest of the request.
     pub fn release_reader(&mut self, id: StreamId) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
         stream.reader = false;
         stream.recv.discard();
         match self.side {
             Side::Gateway if stream.recv.is_open() => self.reset(id, ResetCode::Cancelled, ""),
+            Side::Agent if stream.recv.is_open() && stream.upgraded => self.reset(id, ResetCode::Aborted, ""),
             _ => self.return_credit(id),
         }
         self.wake(id);
@@ -262,6 +265,7 @@ impl Session {
     pub(super) fn complete_early(&mut self, id: StreamId) {
         if let Some(stream) = self.streams.get_mut(&id)
             && self.side == Side::Agent
+            && !stream.upgraded
             && stream.send.is_closed()
             && stream.recv.is_open()
         {

@@ -23,6 +23,8 @@ pub struct Counts {
     pub active: usize,
     /// The most of them at any moment.
     pub most_active: usize,
+    /// Bytes that came, of whatever.
+    pub arrived: u64,
     /// Bytes of answers that the socket took.
     pub sent: u64,
     /// Bytes of requests' bodies.

@@ -13,10 +13,15 @@
 //! | `/drip/N` | N events, each when the gate opens |
 //! | `/early/N` | that status at once, before the body is read |
 
-use std::sync::Arc;
+use std::{
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use tokio::{
-    io::AsyncWriteExt as _,
+    io::{AsyncRead, AsyncWriteExt as _, ReadBuf},
     net::{
         TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
@@ -41,6 +46,7 @@ pub(super) async fn run(stream: TcpStream, account: Arc<Account>) {
         counts.open += 1;
     });
     let _open = OnDrop(&account, |account| account.count(|counts| counts.open -= 1));
+    let read = Counted { read, account: &account };
     let mut conversation = Conversation { reader: Reader::new(read), write, account: &account };
     while let Some(head) = conversation.reader.head().await {
         account.request(&head);
@@ -59,8 +65,24 @@ impl Drop for OnDrop<'_> {
     }
 }
 
+/// Counts every byte that comes.
+struct Counted<'a> {
+    read: OwnedReadHalf,
+    account: &'a Account,
+}
+
+impl AsyncRead for Counted<'_> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.read).poll_read(cx, buffer);
+        let came = buffer.filled().len() - before;
+        self.account.count(|counts| counts.arrived += came as u64);
+        polled
+    }
+}
+
 struct Conversation<'a> {
-    reader: Reader<OwnedReadHalf>,
+    reader: Reader<Counted<'a>>,
     write: OwnedWriteHalf,
     account: &'a Account,
 }
@@ -102,6 +124,7 @@ impl Conversation<'_> {
             "status" => self.status(number).await,
             "gate" => self.gate_or_end().await && self.text(200, b"the gate is open").await,
             "drip" => self.send(CHUNKED).await && self.drip(number).await,
+            _ if is_head => self.text(404, b"").await,
             _ => self.text(404, b"there is no such path").await,
         }
     }
@@ -139,6 +162,7 @@ impl Conversation<'_> {
         self.send(bytes).await
             && match then {
                 Then::GoOn => true,
+                Then::More(bytes) => self.gate_or_end().await && self.send(bytes.as_bytes()).await,
                 Then::Close => false,
                 Then::Hold => {
                     self.gate_or_end().await;

@@ -30,6 +30,8 @@ pub enum Then {
     Close,
     /// Nothing, until the gate lets it close.
     Hold,
+    /// These bytes when the gate opens, although nobody asks; then the next request.
+    More(&'static str),
 }
 
 impl Upstream {

@@ -130,13 +130,21 @@ async fn trailers_of_an_answer_pass() {
     assert_eq!(answer.trailers, ["x-sum: 42"]);
 }
 
-/// Nobody judges them yet, and some servers take them for headers.
 #[tokio::test]
-async fn trailers_of_a_request_are_kept_back() {
+async fn trailers_of_a_request_pass_as_headers_would() {
     let bridge = Bridge::start().await;
     let mut client = Raw::connect(bridge.facade()).await;
-    let head = "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTrailer: x-sum\r\n\r\n";
-    client.send(format!("{head}2\r\nhi\r\n0\r\nx-sum: 42\r\n\r\n")).await;
-    assert_eq!(client.answer("POST").await.text(), "hi");
-    assert!(bridge.upstream.trailers().is_empty());
+    let mut check = async |announced: &str, trailers: &str, expected: &[&str]| {
+        let head = "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n";
+        client.send(format!("{head}{announced}\r\n2\r\nhi\r\n0\r\n{trailers}\r\n")).await;
+        assert_eq!(client.answer("POST").await.text(), "hi", "{trailers}");
+        assert_eq!(bridge.upstream.trailers(), expected, "{trailers}");
+    };
+    check("Trailer: x-sum\r\n", "x-sum: 42\r\n", &["x-sum: 42"]).await;
+    assert_eq!(bridge.upstream.last_head().all("trailer"), ["x-sum"]);
+    let forbidden = "Trailer: x-sum, Authorization, X-Real-IP\r\n";
+    let trailers = "Authorization: a\r\nx-sum: 1\r\nX-Real-IP: 10.0.0.1\r\nContent-Length: 99\r\nHost: b\r\n";
+    check(forbidden, trailers, &["x-sum: 1"]).await;
+    assert_eq!(bridge.upstream.last_head().all("trailer"), ["x-sum"]);
+    check("", "x-sum: not announced\r\n", &[]).await;
 }

@@ -1,11 +1,6 @@
-//! Where messages begin and end: what two readers could read in two ways is refused, on either side.
+//! Where requests begin and end: what two readers could read in two ways is refused.
 
-use reachback_tests::{
-    bridge::Bridge,
-    client::Raw,
-    pattern,
-    upstream::{Counts, Then},
-};
+use reachback_tests::{bridge::Bridge, client::Raw, pattern, upstream::Counts};
 
 /// Sends bytes as they are and expects a status; nothing reaches the upstream, and the connection closes if the
 /// request's end cannot be known.
@@ -81,78 +76,5 @@ async fn pipelined_requests_are_answered_in_order() {
     client.send(get(3) + &get(70_000) + &get(5)).await;
     for length in [3, 70_000, 5] {
         assert_eq!(client.answer("GET").await.body, pattern::bytes(length));
-    }
-}
-
-/// An upstream that answers wrongly; the client sees a failure or a cut, and the next call on the same connection, or
-/// on a new one, gets its own answer.
-#[tokio::test]
-async fn a_wrong_upstream_spoils_its_own_answer_only() {
-    let bridge = Bridge::start().await;
-    let spoiled = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nstolen";
-    let wrong = [
-        ("garbage", "\0\u{1} this is no HTTP\r\n\r\n".to_owned(), Then::Close, true),
-        ("nothing", String::new(), Then::Close, true),
-        ("half-a-head", "HTTP/1.1 200 OK\r\nContent-Le".to_owned(), Then::Close, true),
-        (
-            "switched",
-            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n".to_owned(),
-            Then::Hold,
-            true,
-        ),
-        (
-            "two-lengths",
-            "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab".to_owned(),
-            Then::Hold,
-            true,
-        ),
-        ("no-length", "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\nab".to_owned(), Then::Hold, true),
-        ("short", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc".to_owned(), Then::Close, false),
-        ("bad-chunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nabc".to_owned(), Then::Hold, false),
-        ("cut-chunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\na\r\nabc".to_owned(), Then::Close, false),
-        (
-            "no-last-chunk",
-            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n".to_owned(),
-            Then::Close,
-            false,
-        ),
-    ];
-    let mut client = Raw::connect(bridge.facade()).await;
-    for (name, bytes, then, fails) in wrong {
-        bridge.upstream.says(&format!("/{name}"), bytes, then);
-        client.send(format!("GET /{name} HTTP/1.1\r\nHost: a\r\n\r\n")).await;
-        let answer = client.try_answer("GET").await;
-        if fails {
-            let answer = answer.unwrap();
-            assert_eq!((answer.status(), answer.failure()), (502, Some("upstream_protocol")), "{name}");
-        } else {
-            // A cut may be so early that not even the head is seen.
-            assert!(answer.is_none_or(|answer| !answer.whole), "{name} looks complete");
-            client = Raw::connect(bridge.facade()).await;
-        }
-        assert_eq!(client.call("GET", "/bytes/9", "").await.body, pattern::bytes(9), "after {name}");
-    }
-    // More than was asked for: what is left over is nobody's answer.
-    for (name, first) in
-        [("more", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"), ("more-204", "HTTP/1.1 204 No\r\n\r\n")]
-    {
-        bridge.upstream.says(&format!("/{name}"), format!("{first}{spoiled}"), Then::GoOn);
-        let answer = client.call("GET", &format!("/{name}"), "").await;
-        assert!(answer.whole && answer.status() < 300, "{name}: {answer:?}");
-        for _ in 0..3 {
-            assert_eq!(client.call("GET", "/bytes/9", "").await.body, pattern::bytes(9), "after {name}");
-        }
-    }
-}
-
-#[tokio::test]
-async fn informational_answers_do_not_count() {
-    let bridge = Bridge::start().await;
-    let early = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n";
-    bridge.upstream.says("/hints", format!("{early}HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"), Then::GoOn);
-    let mut client = Raw::connect(bridge.facade()).await;
-    for _ in 0..2 {
-        let answer = client.call("GET", "/hints", "").await;
-        assert_eq!((answer.status(), answer.text()), (200, "ok".to_owned()));
     }
 }

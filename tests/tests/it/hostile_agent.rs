@@ -3,7 +3,7 @@
 use proto::wire::Frame;
 use reachback_tests::{
     bridge::{Bridge, Setup},
-    client::{Answer, Raw, call},
+    client::{Raw, call},
     pattern,
     peer::{Peer, agent_hello},
     wait::until,
@@ -11,7 +11,7 @@ use reachback_tests::{
 
 use crate::{
     hostile::{Act, Case, instead_of_a_greeting, of_either_side, perform, text},
-    lies::{Lie, Link, Sees, head, lies, lies_about_framing},
+    lies::{Lie, Link, head, judge, lies, lies_about_framing},
 };
 
 /// What the path facade calls the hostile agent's service.
@@ -140,34 +140,6 @@ async fn tell(scene: &mut Scene, (name, method, acts, sees, link): Lie) {
     }
     drop(peer);
     scene.nothing_has_happened(name).await;
-}
-
-fn judge(name: &str, answer: Option<&Answer>, sees: &Sees) {
-    let failure = || {
-        let answer = answer.unwrap_or_else(|| panic!("{name}: no answer"));
-        assert!(answer.whole, "{name}: {answer:?}");
-        answer.failure().map(str::to_owned)
-    };
-    match sees {
-        Sees::Failure(code) => assert_eq!(failure().as_deref(), Some(*code), "{name}"),
-        Sees::AnyFailure => assert!(failure().is_some(), "{name}: {answer:?}"),
-        Sees::Cut => {
-            assert!(answer.is_none_or(|answer| !answer.whole || answer.failure().is_some()), "{name}: {answer:?}")
-        }
-        Sees::Answer(status, text) => {
-            assert_eq!(failure(), None, "{name}");
-            let answer = answer.expect("there is one");
-            assert_eq!((answer.status(), &*answer.text()), (*status, *text), "{name}");
-            for gone in ["x-a", "keep-alive", "upgrade", "proxy-authenticate", "proxy-connection", "te"] {
-                assert!(answer.head.all(gone).is_empty(), "{name}: {gone} in {answer:?}");
-            }
-            let bodiless = *status == 204;
-            assert!(!bodiless || answer.head.all("content-length").is_empty(), "{name}: {answer:?}");
-            for trailer in &answer.trailers {
-                assert!(!trailer.contains("content-length") && !trailer.contains("reachback"), "{name}: {trailer}");
-            }
-        }
-    }
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! What an agent may lie about in its answers, and what may come of it.
 
+use reachback_tests::client::Answer;
+
 use crate::hostile::Act;
 
 /// What a client may see of a spoiled answer.
@@ -201,4 +203,33 @@ pub(crate) fn lies() -> Vec<Lie> {
             Lives,
         ),
     ]
+}
+
+/// Holds what a client got to what it may see.
+pub(crate) fn judge(name: &str, answer: Option<&Answer>, sees: &Sees) {
+    let failure = || {
+        let answer = answer.unwrap_or_else(|| panic!("{name}: no answer"));
+        assert!(answer.whole, "{name}: {answer:?}");
+        answer.failure().map(str::to_owned)
+    };
+    match sees {
+        Sees::Failure(code) => assert_eq!(failure().as_deref(), Some(*code), "{name}"),
+        Sees::AnyFailure => assert!(failure().is_some(), "{name}: {answer:?}"),
+        Sees::Cut => {
+            assert!(answer.is_none_or(|answer| !answer.whole || answer.failure().is_some()), "{name}: {answer:?}")
+        }
+        Sees::Answer(status, text) => {
+            assert_eq!(failure(), None, "{name}");
+            let answer = answer.expect("there is one");
+            assert_eq!((answer.status(), &*answer.text()), (*status, *text), "{name}");
+            for gone in ["x-a", "keep-alive", "upgrade", "proxy-authenticate", "proxy-connection", "te"] {
+                assert!(answer.head.all(gone).is_empty(), "{name}: {gone} in {answer:?}");
+            }
+            let bodiless = *status == 204;
+            assert!(!bodiless || answer.head.all("content-length").is_empty(), "{name}: {answer:?}");
+            for trailer in &answer.trailers {
+                assert!(!trailer.contains("content-length") && !trailer.contains("reachback"), "{name}: {trailer}");
+            }
+        }
+    }
 }

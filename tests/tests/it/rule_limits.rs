@@ -1,14 +1,10 @@
 //! The limits of a rule, held on the wire: how long a body, how long an exchange, how many requests.
 
-use proto::wire::Frame;
 use reachback_tests::{
     bridge::{self, Setup, Sidecar},
     client::{Answer, Raw, call},
-    peer::Peer,
     upstream::Upstream,
 };
-use serde_json::json;
-use tokio::net::TcpListener;
 
 /// A gateway, an agent with these rules, an upstream.
 struct Limited {
@@ -132,25 +128,4 @@ async fn so_many_requests() {
     assert!((1..=1800).contains(&wait), "{wait}");
     assert_eq!(limited.upstream.counts().requests, 2);
     assert_eq!(said(&limited.call("GET", "/bytes/2").await), (200, None), "the other rule has its own count");
-}
-
-/// What a rule permits and nobody can carry yet is refused as a whole.
-#[tokio::test]
-async fn a_permitted_upgrade_is_refused_for_now() {
-    let upstream = Upstream::start().await;
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let yaml = bridge::agent_yaml(listener.local_addr().unwrap(), upstream.address(), Setup::default());
-    let rules = "[ { path: /ws, methods: [GET], upgrade: websocket } ]";
-    let _agent = Sidecar::agent(&yaml.replace(bridge::ALLOW, rules), "".as_ref());
-    let mut peer = Peer::gateway(&listener).await;
-    let request = json!({
-        "type": "request", "id": 1, "service": "orders", "method": "GET", "target": "/ws",
-        "headers": [], "end": true, "request_id": "r", "upgrade": true,
-    });
-    peer.text(request.to_string()).await;
-    let failure =
-        peer.frame(|frame| if let Frame::Failure { failure, .. } = frame { Some(failure) } else { None }).await;
-    assert_eq!(failure.code.as_str(), "denied");
-    assert!(failure.message.contains("cannot carry one yet"), "{}", failure.message);
-    assert_eq!(upstream.counts().connections, 0);
 }

@@ -98,6 +98,18 @@ async fn a_client_that_hangs_up_ends_the_upstreams_call() {
     assert_eq!(call(bridge.facade(), "GET", "/echo", "").await.status(), 200, "the link still serves");
 }
 
+/// Whoever closes the sending half has hung up: from outside the two look the same.
+#[tokio::test]
+async fn a_client_that_says_no_more_has_hung_up() {
+    let bridge = Bridge::start().await;
+    let mut client = Raw::connect(bridge.facade()).await;
+    client.send("GET /silent HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    bridge.upstream.until("the call", |counts| counts.requests == 1).await;
+    client.finish().await;
+    bridge.upstream.until("the end of the call", |counts| counts.open == 0).await;
+    assert!(client.try_answer("GET").await.is_none());
+}
+
 #[tokio::test]
 async fn an_upload_cut_by_the_client_reaches_the_upstream_as_a_cut() {
     let bridge = Bridge::start().await;

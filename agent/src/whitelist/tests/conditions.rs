@@ -243,12 +243,18 @@ fn the_order_of_rules_never_counts() {
         let rate = rate.map(|requests| Rate { requests, per: Duration::from_secs(1) });
         LongForm { limits: Limits { max_body, timeout: timeout.map(Duration::from_secs), rate }, ..long("PUT", path) }
     };
+    let per_minute = |requests| LongForm {
+        limits: Limits { rate: Some(Rate { requests, per: Duration::from_secs(60) }), ..Limits::default() },
+        ..long("PUT", "/*")
+    };
     for (roomy, narrow) in [
         (with("/*", None, None, None), with("/a", Some(9), None, None)),
         (with("/*", Some(9), None, None), with("/a", Some(8), None, None)),
         (with("/*", Some(9), Some(1), None), with("/a", Some(8), None, None)),
         (with("/*", Some(9), Some(2), Some(1)), with("/a", Some(9), Some(1), None)),
         (with("/*", Some(9), Some(2), Some(2)), with("/a", Some(9), Some(2), Some(1))),
+        (with("/*", None, None, None), with("/a", None, None, Some(60))),
+        (per_minute(60), with("/a", None, None, Some(1))),
     ] {
         for (rules, expected) in [([&roomy, &narrow], 0), ([&narrow, &roomy], 1)] {
             let admitted = whitelist_of(rules.map(rule).into()).admit(&head("PUT", "/a")).unwrap();

@@ -12,3 +12,4 @@ mod nonsense;
 mod pair;
 mod rng;
 mod simulation;
+mod upgraded;

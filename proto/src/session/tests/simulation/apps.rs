@@ -14,7 +14,7 @@ use crate::{
             rng::Rng,
         },
     },
-    wire::{Failure, FailureCode, ResetCode, StreamId},
+    wire::{Failure, FailureCode, ResetCode, ResponseHead, StreamId},
 };
 
 /// How one half of a call ended, as its application saw it.
@@ -270,7 +270,8 @@ impl Call {
             Reply::Never => return Some(Step::Done(Fate::Gone)),
         }
         self.answered = true;
-        session.respond(id, response(), self.plan.download.bodiless);
+        let status = if self.plan.upgraded { StatusCode::SWITCHING_PROTOCOLS } else { StatusCode::OK };
+        session.respond(id, ResponseHead { status, ..response() }, self.plan.download.bodiless);
         self.plan.download.bodiless.then_some(Step::Done(Fate::Whole))
     }
 }

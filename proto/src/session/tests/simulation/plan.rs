@@ -136,6 +136,8 @@ pub(super) struct Plan {
     pub(super) interims: usize,
     /// The body is held back until it is invited.
     pub(super) expects: bool,
+    /// The answer is a 101: each half goes on to an end of its own.
+    pub(super) upgraded: bool,
     /// The gateway resets the stream as soon as it has opened it.
     pub(super) cancelled_at_once: bool,
 }
@@ -161,14 +163,12 @@ impl Plan {
             upload.writer_goes = None;
             upload.writer_hangs = Some(rng.below(upload.len + 1));
         }
-        Self {
-            expects: !upload.bodiless && rng.one_in(5),
-            upload,
-            download,
-            reply,
-            interims: rng.below(4),
-            cancelled_at_once: !calm && rng.one_in(12),
-        }
+        let expects = !upload.bodiless && rng.one_in(5);
+        let (interims, cancelled_at_once) = (rng.below(4), !calm && rng.one_in(12));
+        // Nothing tells a writer that hangs to go.
+        let upgradable = matches!(reply, Reply::After | Reply::AtOnce) && upload.writer_hangs.is_none();
+        let upgraded = upgradable && rng.one_in(4);
+        Self { upload, download, reply, interims, expects, upgraded, cancelled_at_once }
     }
 
     pub(super) fn half(&self, upload: bool) -> &BodyPlan {

@@ -1,0 +1,88 @@
+//! What it means for the client when the upstream gives no answer.
+
+use std::{error::Error as _, io, time::Duration};
+
+use h2::Reason;
+use proto::{
+    link::BodyError,
+    wire::{Failure, FailureCode},
+};
+
+use super::{
+    NoAnswer,
+    upload::{Activity, UploadError},
+};
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotOpened {
+    #[error("cannot connect to the upstream: {0}")]
+    Refused(io::Error),
+    #[error("the upstream did not accept a connection in time")]
+    TooLate,
+    #[error("the upstream's connection failed: {0}")]
+    Failed(#[from] hyper::Error),
+}
+
+/// `limit`: how long the upstream had.
+pub(super) fn not_opened(why: NotOpened, limit: Duration) -> Failure {
+    match why {
+        NotOpened::TooLate => {
+            let message = format!("the upstream did not accept a connection within {limit:?}");
+            Failure::retry_safe(FailureCode::UpstreamConnectTimeout, message)
+        }
+        why => Failure::retry_safe(FailureCode::UpstreamRefused, why.to_string()),
+    }
+}
+
+pub(super) fn too_late(limit: Duration) -> Failure {
+    Failure::new(FailureCode::UpstreamTimeout, format!("the upstream did not begin to answer within {limit:?}"))
+}
+
+/// What it means that a request brought an error instead of an answer.
+pub(super) fn no_answer(error: &hyper::Error, activity: &Activity) -> NoAnswer {
+    NoAnswer::Failed(match activity.failure() {
+        Some(UploadError::Body(BodyError::Stream(_))) => return NoAnswer::Cancelled,
+        Some(UploadError::TooLarge) => Failure::new(FailureCode::BodyTooLarge, UploadError::TooLarge.to_string()),
+        Some(cause) => Failure::new(FailureCode::BadRequest, cause.to_string()),
+        None if error.is_parse_too_large() => protocol("the upstream's answer has too many or too long headers"),
+        None if error.is_parse() => protocol(format!("the upstream's answer is not HTTP: {error}")),
+        None => match error.source().and_then(|source| source.downcast_ref()) {
+            Some(error) => stream_ended(error),
+            None => protocol("the upstream closed the connection without an answer"),
+        },
+    })
+}
+
+/// The same for HTTP/2, which says more.
+fn stream_ended(error: &h2::Error) -> Failure {
+    let unprocessed = |message: &'static str| Failure::retry_safe(FailureCode::UpstreamRefused, message);
+    match error.reason() {
+        // RFC 9113 §8.7: neither of them was processed.
+        Some(Reason::REFUSED_STREAM) if error.is_remote() => {
+            unprocessed("the upstream refused the request (REFUSED_STREAM)")
+        }
+        Some(Reason::NO_ERROR) if error.is_remote() && error.is_go_away() => {
+            unprocessed("the upstream is closing the connection and did not take the request (GOAWAY)")
+        }
+        Some(reason) if error.is_remote() => protocol(format!("the upstream gave the request up: {reason}")),
+        Some(reason) => protocol(format!("the upstream's answer is not proper HTTP/2: {reason}")),
+        None => protocol("the upstream closed the connection without an answer"),
+    }
+}
+
+fn protocol(message: impl Into<String>) -> Failure {
+    Failure::new(FailureCode::UpstreamProtocol, message.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_upstream_did_not_process_is_safe_to_retry() {
+        // Of our own making: nobody has said that it was not processed.
+        let failure = stream_ended(&h2::Error::from(Reason::REFUSED_STREAM));
+        assert_eq!((failure.code, failure.retry_safe), (FailureCode::UpstreamProtocol, false));
+    }
+}

@@ -1,0 +1,15 @@
+//! Real programs, each direct and through the bridge: what they say, how they end and what the server saw of them must
+//! be the same. The server is a web site of our own, `site.mjs`. A program that is not there is skipped with a line
+//! that says so; where `CI` or `REACHBACK_REQUIRE_PROGRAMS` is set, that is a failure.
+
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
+mod browser;
+mod curl;
+mod git;
+mod grpc;
+mod libraries;
+mod packages;
+mod program;
+mod websockets;
+mod world;

@@ -1,0 +1,1 @@
+export const words = 'All that is gold does not glitter';
