@@ -10,6 +10,7 @@ mod dial;
 mod limits;
 mod links;
 mod offer;
+mod places;
 mod probes;
 mod rates;
 mod reload;

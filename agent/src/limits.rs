@@ -2,8 +2,14 @@
 
 use std::time::Duration;
 
-/// From the first packet of a dial to the gateway's hello: TCP, TLS, upgrade and greeting.
+/// From the first packet of a dial to the upgrade: TCP, TLS and the gateway's answer.
 pub(crate) const DIAL: Duration = Duration::from_secs(10);
+
+/// How much of that a proxy may take until it has connected to the gateway, so that it can be said who was too slow.
+pub(crate) const PROXY: Duration = Duration::from_secs(8);
+
+/// From the upgrade to the gateway's hello: a gateway may hold an agent for 15 s, for somebody to approve it.
+pub(crate) const GREETING: Duration = Duration::from_secs(20);
 
 /// A link that lived as long was a good one: whatever ended it, the gateway is probably back at once.
 pub(crate) const LASTED: Duration = Duration::from_secs(5);

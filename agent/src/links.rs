@@ -2,14 +2,13 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    net::SocketAddr,
     sync::{Mutex, MutexGuard},
     time::Instant,
 };
 
 use proto::link::Connection;
 
-use crate::config::GatewayUrl;
+use crate::{config::GatewayUrl, dial::Way};
 
 /// Which links are up, and what went wrong with those that are not.
 #[derive(Debug, Default)]
@@ -27,7 +26,8 @@ struct State {
 #[derive(Clone, Debug)]
 pub(crate) struct Up {
     pub(crate) gateway: String,
-    pub(crate) address: SocketAddr,
+    /// By what it was dialled.
+    pub(crate) way: Way,
     pub(crate) since: Instant,
     pub(crate) connection: Connection,
 }
@@ -52,9 +52,9 @@ impl Links {
     }
 
     /// Notes a failed dial, or the end of a link.
-    pub(crate) fn failed(&self, url: &GatewayUrl, address: SocketAddr, error: &str) {
+    pub(crate) fn failed(&self, url: &GatewayUrl, way: &Way, error: &str) {
         if let Some(gateway) = self.lock().gateways.get_mut(&url.to_string()) {
-            *gateway = Some(format!("{address}: {error}"));
+            *gateway = Some(format!("{way}: {error}"));
         }
     }
 

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::{
     config,
     counters::{Counted, Counters},
+    places::Places,
     rates::Rates,
     upstream::Upstream,
     whitelist::{Mode, Rule, Whitelist},
@@ -27,6 +28,7 @@ pub(crate) struct Offered {
     pub(crate) counters: Counters,
     pub(crate) mode: Mode,
     pub(crate) rates: Arc<Rates>,
+    pub(crate) places: Places,
     rules: Vec<Rule>,
     /// The upstream, as it is shown.
     url: String,
@@ -55,6 +57,7 @@ impl Offer {
                 counters: Counters::new(rules, earlier.map(|earlier| &earlier.counters)),
                 mode: service.mode,
                 rates: same_rules.map_or_else(|| Arc::new(Rates::new(&service.allow)), |same| same.rates.clone()),
+                places: Places::new(service.max_in_flight, earlier.map(|earlier| &earlier.places)),
                 rules: service.allow.clone(),
                 url: service.upstream.to_string(),
             };

@@ -105,6 +105,7 @@ struct GatewayStatus {
 #[derive(Serialize)]
 struct LinkStatus {
     gateway: String,
+    /// The gateway's address, or the proxy by which it was dialled.
     address: String,
     uptime_s: u64,
     rtt_us: Option<u128>,
@@ -161,7 +162,7 @@ impl Status {
     fn complete(&self) -> Complete<'_> {
         let link = |up: crate::links::Up| LinkStatus {
             gateway: up.gateway,
-            address: up.address.to_string(),
+            address: up.way.to_string(),
             uptime_s: up.since.elapsed().as_secs(),
             rtt_us: up.connection.rtt().map(|rtt| rtt.as_micros()),
             streams: up.connection.streams(),

@@ -15,6 +15,7 @@ use crate::{
     audit::{self, AuditLog, Decision, Unrecorded},
     counters::{ByStep, StepCounted},
     offer::{Offer, Offered},
+    places::Place,
     whitelist::{Admitted, Denied, Grounds, Limits, Mode},
 };
 
@@ -73,13 +74,17 @@ impl Server {
         let Some(offered) = offered else {
             return responder.fail(Failure::new(FailureCode::Internal, "an admitted service has no upstream"));
         };
-        if let Err(failure) = refuse_for_now(offered, &admitted) {
-            debug!(request_id = %head.request_id, service = %head.service, rule = admitted.rule(),
-                code = failure.code.as_str(), "refused for now");
-            return responder.fail(failure);
-        }
+        let _place = match take_place(offered, &admitted) {
+            Ok(place) => place,
+            Err(failure) => {
+                debug!(request_id = %head.request_id, service = %head.service, rule = admitted.rule(),
+                    code = failure.code.as_str(), "refused for now");
+                return responder.fail(failure);
+            }
+        };
+        let judge = || offer.whitelist.admit(&head).ok();
         let (rule, started) = (admitted.rule(), Instant::now());
-        let outcome = offered.upstream.replay(admitted, &head.request_id, body, responder).await;
+        let outcome = offered.upstream.replay(admitted, &judge, &head.request_id, body, responder).await;
         let elapsed_us = started.elapsed().as_micros();
         debug!(request_id = %head.request_id, service = %head.service, rule, %outcome, elapsed_us, "replayed");
     }
@@ -140,10 +145,11 @@ fn log(head: &RequestHead, offered: Option<&Offered>, decision: Decision<'_>) {
     }
 }
 
-/// Whether an admitted request has to wait for its turn.
-fn refuse_for_now(offered: &Offered, admitted: &Admitted) -> Result<(), Failure> {
-    let Some(rule) = admitted.rule() else { return Ok(()) };
-    offered.rates.take(rule).map_err(|wait| Failure {
+/// Whether an admitted request may go to the upstream now. One that finds no place does not count for its rule's rate.
+fn take_place<'a>(offered: &'a Offered, admitted: &Admitted) -> Result<Place<'a>, Failure> {
+    let place = offered.places.take()?;
+    let Some(rule) = admitted.rule() else { return Ok(place) };
+    offered.rates.take(rule).map(|()| place).map_err(|wait| Failure {
         retry_after: Some(wait),
         ..Failure::retry_safe(FailureCode::RateLimited, too_many(admitted.limits()))
     })

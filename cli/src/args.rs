@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 use settings::Invalid;
 
-use crate::allow::args::AllowArgs;
+use crate::{agents::AgentsArgs, allow::args::AllowArgs};
 
 /// Call REST APIs behind a firewall that permits outbound connections only.
 ///
@@ -66,6 +66,8 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: TokenCommand,
     },
+    /// List a running gateway's agents, and decide who is let in
+    Agents(AgentsArgs),
     /// Try the bridge: gateway, agent and a small REST server in one process, until Ctrl-C
     Demo,
 }
@@ -170,13 +172,18 @@ mod tests {
 
     #[test]
     fn a_file_and_flags_exclude_each_other() {
-        let good: [&[&str]; 4] = [
+        let good: [&[&str]; 6] = [
             &["gateway", "--config", "f"],
             &["gateway", "--listen", "a", "--facade", "b", "--facade", "c", "--token-file", "t"],
             &["agent", "--config", "f", "--log-format", "json"],
             &["agent", "--gateway", "a", "--service", "b", "--allow", "c", "--token-file", "t", "--name", "n"],
+            &["agents", "list"],
+            &["agents", "approve", "edge-1", "--admin", "[::1]:7101"],
         ];
-        let bad: [&[&str]; 9] = [
+        let bad: [&[&str]; 12] = [
+            &["agents"],
+            &["agents", "approve"],
+            &["agents", "list", "--admin", "10.0.0.1:7101"],
             &["gateway"],
             &["gateway", "--listen", "a"],
             &["gateway", "--facade", "a"],

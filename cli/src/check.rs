@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use agent::{config::Protocol, whitelist::Mode};
-use gateway::config::{Agents, Facade, Forwarded, Hosts, Routing};
+use gateway::config::{Admission, Agents, Facade, Forwarded, Hosts, Routing};
 use settings::{
     Limits, Source,
     report::did_you_mean,
@@ -92,8 +92,16 @@ fn of_gateway(config: &gateway::config::Config) -> Lines {
             line("agent", format!("{} for {}", agent.name, services.join(", ")))
         })),
     }
+    let admission = match config.admission {
+        Admission::Auto => "at once".to_owned(),
+        Admission::Approve { hold } => format!("when somebody approves it; held for {} meanwhile", show(hold)),
+    };
+    lines.push(line("let in", admission));
+    lines.extend(config.state_file.iter().map(|file| line("state file", file.display().to_string())));
     lines.push(line("links", of_limits(config.limits)));
-    lines.push(line("requests", format!("{} at once at a facade", config.requests)));
+    let waiting = config.waiting_requests;
+    lines.push(line("requests", format!("{} at once at a facade; {waiting} may wait for an agent", config.requests)));
+    lines.extend(config.services.iter().map(|(name, service)| of_service_at_gateway(name.as_str(), service)));
     lines.push(line("heartbeat", show(config.heartbeat)));
     lines.push(line("drain", format!("up to {}", show(config.drain_grace))));
     if !config.allowed_origins.is_empty() {
@@ -137,6 +145,13 @@ fn of_facade(facade: &Facade) -> (String, String) {
     line("facade", format!("{route}, on {listen}; waits {} for an agent{forwarded}", show(facade.wait_for_agent)))
 }
 
+fn of_service_at_gateway(name: &str, service: &gateway::config::Service) -> (String, String) {
+    let gateway::config::Service { retry, max_in_flight, queue, queue_timeout, .. } = service;
+    let retry = if *retry { "" } else { "; nothing is sent twice" };
+    let waits = show(*queue_timeout);
+    line("service", format!("{name}: {max_in_flight} requests at once, {queue} more wait up to {waits}{retry}"))
+}
+
 fn of_hosts(hosts: &Hosts, url: impl Fn(&str) -> String) -> String {
     match hosts {
         Hosts::Below(suffix) => format!("{} to SERVICE", url(&format!("SERVICE.{suffix}"))),
@@ -165,7 +180,11 @@ fn of_limits(limits: Limits) -> String {
 
 fn of_agent(config: &agent::config::Config) -> Lines {
     let mut lines = vec![line("name", config.name.clone())];
-    lines.extend(config.gateways.iter().map(|gateway| line("gateway", gateway.to_string())));
+    lines.extend(config.gateways.iter().map(|gateway| {
+        let by =
+            config.proxies.get(gateway).map(|proxy| format!(" by the proxy {proxy}, which {} names", proxy.said_by));
+        line("gateway", format!("{gateway}{}", by.unwrap_or_default()))
+    }));
     let token = if config.token.is_some() { "shown to every gateway" } else { "none" };
     lines.push(line("token", token.to_owned()));
     if let Some(ca) = &config.ca {

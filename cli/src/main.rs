@@ -1,5 +1,6 @@
 //! `reachback`: parse the arguments, build, log the addresses, wait for a signal, drain, pick an exit code.
 
+mod agents;
 mod allow;
 mod args;
 mod check;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         Command::Gateway(args) => run(gateway(args)),
         Command::Agent(args) => run(agent(args)),
         Command::Check { config } => check::check(&config),
+        Command::Agents(args) => run(agents::run(args)),
         Command::Allow(args) => allow::run(&args),
         Command::Token { command: TokenCommand::New { agent } } => token::new(agent.as_deref()),
         Command::Demo => run(demo::run()),

@@ -22,11 +22,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument, info, info_span, warn};
 
 use crate::{
+    admission::{Admission, Applicant, Attempts, Failed, Pace, address_of},
     auth::{Credentials, KeySet, Proved, Refused, Shown},
     config::Config,
     expiry::Expiry,
-    limits::{HANDSHAKE, LINKS_PER_AGENT, REJECT_HOLD_OFF, RETRY_AFTER_SECONDS},
+    limits::{DRAINING_HOLD_OFF, HANDSHAKE, LINKS_PER_AGENT, REJECT_HOLD_OFF},
     listener::Peer,
+    refusal::Refusal,
     registry::{Entry, Registry},
     serve::Arrival,
 };
@@ -37,6 +39,11 @@ pub(crate) struct Tunnel {
     path: String,
     allowed_origins: Vec<String>,
     credentials: Credentials,
+    /// The header in which an ingress says where connections come from.
+    address_header: Option<HeaderName>,
+    attempts: Attempts,
+    pace: Pace,
+    admission: Arc<Admission>,
     hello: GatewayHello,
     limits: session::Limits,
     registry: Arc<Registry>,
@@ -49,7 +56,13 @@ pub(crate) struct Tunnel {
 type Io = TokioIo<hyper::upgrade::Upgraded>;
 
 impl Tunnel {
-    pub(crate) fn new(config: &Config, registry: Arc<Registry>, stop: CancellationToken, links: TaskTracker) -> Self {
+    pub(crate) fn new(
+        config: &Config,
+        registry: Arc<Registry>,
+        admission: Arc<Admission>,
+        stop: CancellationToken,
+        links: TaskTracker,
+    ) -> Self {
         let limits = session::Limits {
             streams: config.limits.streams,
             window: config.limits.window,
@@ -60,6 +73,10 @@ impl Tunnel {
             path: config.path.clone(),
             allowed_origins: config.allowed_origins.clone(),
             credentials: Credentials::new(config),
+            address_header: config.address_header.clone(),
+            attempts: Attempts::new(config.failed_attempts),
+            pace: Pace::new(Instant::now()),
+            admission,
             hello: GatewayHello {
                 gateway: config.name.clone(),
                 window: limits.window,
@@ -81,12 +98,12 @@ impl Tunnel {
     /// Answers a request to the tunnel listener: 101, or plain HTTP that leaves no state behind.
     pub(crate) fn answer(self: &Arc<Self>, arrival: Arrival) -> Response<Body> {
         let Arrival { mut request, peer, certificate, .. } = arrival;
+        let peer = address_of(request.headers(), self.address_header.as_ref(), peer);
         let shown = Shown { headers: request.headers(), certificate: certificate.as_deref() };
-        let proved = match self.admit(&request, shown) {
+        let proved = match self.admit(&request, shown, peer) {
             Ok(proved) => proved,
             Err(refusal) => {
-                let (status, credential) = (refusal.status.as_u16(), refusal.credential.map(tracing::field::display));
-                warn!(%peer, status, why = refusal.why, credential, "refused a connection to the tunnel");
+                refusal.log(peer);
                 return refusal.response();
             }
         };
@@ -99,13 +116,14 @@ impl Tunnel {
     }
 
     /// Settles credential and version before anything is promised.
-    fn admit(&self, request: &Request<Incoming>, shown: Shown<'_>) -> Result<Proved, Refusal> {
+    fn admit(&self, request: &Request<Incoming>, shown: Shown<'_>, peer: Peer) -> Result<Proved, Refusal> {
         let headers = request.headers();
-        let refuse = |status, why| Err(Refusal { status, why, credential: None });
+        let refuse = |status, why| Err(Refusal::new(status, why));
         if request.uri().path() != self.path {
             return refuse(StatusCode::NOT_FOUND, "the tunnel is not offered at this path");
         }
-        let proved = self.credentials.identify(shown, SystemTime::now()).map_err(Refusal::from)?;
+        let proved =
+            self.credentials.identify(shown, SystemTime::now()).map_err(|refused| self.unproved(refused, peer))?;
         if !self.permits_origin(headers.get(header::ORIGIN)) {
             return refuse(StatusCode::FORBIDDEN, "browsers may not connect: this Origin is not in allowed_origins");
         }
@@ -123,7 +141,22 @@ impl Tunnel {
         if self.stop.is_cancelled() {
             return refuse(StatusCode::SERVICE_UNAVAILABLE, "this gateway is draining");
         }
-        Ok(proved)
+        match self.pace.admit(Instant::now()) {
+            Ok(()) => Ok(proved),
+            Err(retry_after) => Err(Refusal::paced(retry_after)),
+        }
+    }
+
+    /// Whoever shows no good credential. A good one is never refused for what others of the same address did: behind
+    /// an ingress they are everybody.
+    fn unproved(&self, refused: Refused, peer: Peer) -> Refusal {
+        match refused {
+            Refused::NotYet => Refusal::not_yet(refused),
+            Refused::Stranger(_) => match self.attempts.failed(peer, Instant::now()) {
+                Failed::Counted => Refusal::stranger(refused),
+                Failed::TooOften { first } => Refusal::too_often(refused, first),
+            },
+        }
     }
 
     fn permits_origin(&self, origin: Option<&HeaderValue>) -> bool {
@@ -134,7 +167,7 @@ impl Tunnel {
 
     /// From the 101 to the end of the link.
     async fn welcome(self: Arc<Self>, upgrade: OnUpgrade, proved: Proved, peer: Peer) {
-        let pending = match tokio::time::timeout(HANDSHAKE, greet(upgrade)).await {
+        let mut pending = match tokio::time::timeout(HANDSHAKE, greet(upgrade)).await {
             Ok(Ok(pending)) => pending,
             Ok(Err(error)) => return warn!(error, "an agent's greeting failed"),
             Err(_) => return warn!("an agent did not say hello in time"),
@@ -150,7 +183,30 @@ impl Tunnel {
             warn!("rejected a link of an agent that has too many");
             return pending.reject(too_many_links()).await;
         };
-        self.run_link(pending, agent, &proved, peer).await;
+        match self.hold(&mut pending, &agent, peer).await {
+            Ok(()) => self.run_link(pending, agent, &proved, peer).await,
+            Err(Some(reject)) => {
+                info!(code = reject.code, "sent an agent away");
+                pending.reject(reject).await;
+            }
+            Err(None) => {}
+        }
+    }
+
+    /// Asks whether the agent is let in, which may take a while; the reason if it is not, unless it has gone.
+    async fn hold(&self, pending: &mut Pending<Io>, agent: &str, address: Peer) -> Result<(), Option<Reject>> {
+        let AgentHello { agent: calls_itself, instance, services, .. } = pending.hello().clone();
+        let name = agent.to_owned();
+        let applicant = Applicant { name, calls_itself, instance, address, services, fingerprint: None };
+        tokio::select! {
+            biased;
+            verdict = self.admission.admit(applicant) => verdict.map_err(Some),
+            error = pending.interrupted() => {
+                info!(%error, "an agent left before it was let in");
+                Err(None)
+            }
+            () = self.stop.cancelled() => Err(Some(draining())),
+        }
     }
 
     async fn run_link(&self, pending: Pending<Io>, agent: String, proved: &Proved, address: Peer) {
@@ -163,8 +219,21 @@ impl Tunnel {
         let Proved { identity, by, .. } = proved;
         info!(instance, version, proof = %by, services = names(&services), "link up");
         let since = Instant::now();
-        let entry = Entry { agent, instance, version, address, since, services, connection: connection.clone() };
+        let (name, claimed) = (agent.clone(), services.clone());
+        let entry = Entry {
+            agent,
+            instance: instance.into(),
+            version,
+            address,
+            since,
+            services,
+            connection: connection.clone(),
+        };
         let registered = self.registry.add(entry);
+        if !self.admission.permits(&name, &claimed) {
+            // It was revoked between the verdict and now, and its link was not there to be closed.
+            connection.close();
+        }
         if self.stop.is_cancelled() {
             // It said hello while the others were told.
             connection.drain("the gateway shuts down");
@@ -172,6 +241,13 @@ impl Tunnel {
         let mut expiry = Expiry::new(connection.clone(), proved.lasts(SystemTime::now()));
         let end = link.run(|notice| match notice {
             Notice::Services(services) => match identity.first_not_permitted(&services) {
+                None if !self.admission.permits(&name, &services) => {
+                    warn!(
+                        services = names(&services),
+                        "closing the link of an agent that claims what was not approved"
+                    );
+                    connection.close();
+                }
                 None => {
                     info!(services = names(&services), "the agent's services changed");
                     registered.replace_services(services);
@@ -231,6 +307,14 @@ fn too_many_links() -> Reject {
     }
 }
 
+fn draining() -> Reject {
+    Reject {
+        code: "draining".to_owned(),
+        message: "this gateway is draining".to_owned(),
+        retry_after: DRAINING_HOLD_OFF,
+    }
+}
+
 fn switching(accept: &str) -> Response<Body> {
     let accept = HeaderValue::from_str(accept).expect("base64 is visible ASCII");
     let mut response = Response::new(Body::empty());
@@ -241,44 +325,4 @@ fn switching(accept: &str) -> Response<Body> {
     headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
     headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
     response
-}
-
-/// Why there is no 101.
-struct Refusal {
-    status: StatusCode,
-    why: &'static str,
-    /// What is wrong with the credential. Who shows it is not told.
-    credential: Option<Refused>,
-}
-
-impl From<Refused> for Refusal {
-    fn from(refused: Refused) -> Self {
-        let (status, why) = match refused {
-            Refused::Stranger(_) => {
-                (StatusCode::UNAUTHORIZED, "the credential is missing or not known to this gateway")
-            }
-            Refused::NotYet => {
-                (StatusCode::SERVICE_UNAVAILABLE, "this gateway has to fetch the keys of the credential's issuer first")
-            }
-        };
-        Self { status, why, credential: Some(refused) }
-    }
-}
-
-impl Refusal {
-    fn response(&self) -> Response<Body> {
-        let mut response = Response::new(Body::from(format!("{}\n", self.why)));
-        *response.status_mut() = self.status;
-        let advice: Option<(HeaderName, HeaderValue)> = match self.status {
-            StatusCode::UNAUTHORIZED => Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
-            StatusCode::METHOD_NOT_ALLOWED => Some((header::ALLOW, HeaderValue::from_static("GET"))),
-            StatusCode::UPGRADE_REQUIRED => Some((header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"))),
-            StatusCode::SERVICE_UNAVAILABLE => Some((header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS))),
-            _ => None,
-        };
-        response.headers_mut().extend(advice);
-        // A stranger leaves nothing behind, not even an idle connection.
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-        response
-    }
 }

@@ -5,6 +5,7 @@
 
 mod accept;
 mod admin;
+mod admission;
 mod auth;
 mod certificates;
 mod client;
@@ -14,6 +15,7 @@ mod facade;
 mod failure;
 mod limits;
 mod listener;
+mod refusal;
 mod registry;
 mod serve;
 mod socket;
@@ -34,39 +36,53 @@ use tracing::{info, warn};
 use self::{
     accept::Tunnel,
     admin::Status,
-    config::Tls,
+    admission::Admission,
+    config::{Agents, Tls},
     facade::Facade,
     limits::{HANDSHAKE, IDLE_CONNECTION, LAST_WORDS},
     registry::Registry,
     serve::{Arrival, Server, Serving},
 };
+pub use admission::StateError;
 pub use config::{Config, Listen};
 
 /// A gateway with its listeners bound.
 #[derive(Debug)]
 pub struct Gateway {
     config: Config,
+    admission: Admission,
     tunnel: Server,
     facades: Vec<Server>,
     admin: Option<Server>,
     health: Option<Server>,
 }
 
-/// A listener could not be bound.
+/// The gateway cannot begin.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address} ({what}): {error}")]
-pub struct BindError {
-    what: &'static str,
-    address: Listen,
-    error: io::Error,
+pub enum BindError {
+    /// A listener could not be bound.
+    #[error("cannot listen on {address} ({what}): {error}")]
+    Listen {
+        /// Which listener.
+        what: &'static str,
+        /// Its address.
+        address: Listen,
+        /// Why not.
+        error: io::Error,
+    },
+    /// The state file cannot be used.
+    #[error(transparent)]
+    State(#[from] StateError),
 }
 
 impl Gateway {
-    /// Binds every listener of the configuration.
+    /// Reads the state file, if there is one, and binds every listener of the configuration.
     ///
     /// # Errors
-    /// [`BindError`] for the first that cannot be bound.
+    /// [`BindError`] for the first that cannot be had.
     pub async fn bind(config: Config) -> Result<Self, BindError> {
+        let proven = matches!(config.agents, Agents::Listed(_));
+        let admission = Admission::open(config.admission, proven, config.state_file.as_deref())?;
         let tunnel = bind("tunnel", config.listen.into(), config.tls.as_ref(), HANDSHAKE).await?;
         let mut facades = Vec::new();
         for facade in &config.facades {
@@ -75,7 +91,7 @@ impl Gateway {
         }
         let admin = bind_optional("admin", config.admin).await?;
         let health = bind_optional("health", config.health).await?;
-        Ok(Self { config, tunnel, facades, admin, health })
+        Ok(Self { config, admission, tunnel, facades, admin, health })
     }
 
     /// Where it listens, as bound: the real ports where the configuration says 0.
@@ -104,8 +120,9 @@ impl Gateway {
     }
 
     fn start(self, shutdown: &CancellationToken) -> Running {
-        let Self { config, tunnel, facades, admin, health } = self;
-        let running = Running::default();
+        let Self { config, admission, tunnel, facades, admin, health } = self;
+        let admission = Arc::new(admission);
+        let running = Running::new(Registry::new(config.services.clone(), config.waiting_requests));
         let registry = &running.registry;
         let facade = |(settings, server): (&config::Facade, &Server)| {
             let mut settings = settings.clone();
@@ -120,8 +137,8 @@ impl Gateway {
         for certificate in &certificates {
             tokio::spawn(certificate.clone().follow());
         }
-        let tunnel_state = Tunnel::new(&config, registry.clone(), running.arrivals.stop.clone(), running.links.clone());
-        let tunnel_state = Arc::new(tunnel_state);
+        let (stop, links) = (running.arrivals.stop.clone(), running.links.clone());
+        let tunnel_state = Arc::new(Tunnel::new(&config, registry.clone(), admission.clone(), stop, links));
         for keys in tunnel_state.key_sets() {
             tokio::spawn(keys.clone().follow());
         }
@@ -129,6 +146,7 @@ impl Gateway {
             name: config.name.clone(),
             started: Instant::now(),
             registry: registry.clone(),
+            admission,
             facades: states.clone(),
             certificates,
             key_sets: tunnel_state.key_sets().to_vec(),
@@ -150,7 +168,6 @@ impl Gateway {
 }
 
 /// What has to come to an end, in this order.
-#[derive(Default)]
 struct Running {
     registry: Arc<Registry>,
     requests: Serving,
@@ -159,6 +176,11 @@ struct Running {
 }
 
 impl Running {
+    fn new(registry: Registry) -> Self {
+        let registry = Arc::new(registry);
+        Self { registry, requests: Serving::default(), arrivals: Serving::default(), links: TaskTracker::default() }
+    }
+
     async fn drain(&self) {
         self.requests.finish().await;
         self.arrivals.stop.cancel();
@@ -182,7 +204,7 @@ fn no_delay(stream: &TcpStream) -> io::Result<()> {
 }
 
 async fn bind(what: &'static str, address: Listen, tls: Option<&Tls>, idle: Duration) -> Result<Server, BindError> {
-    Server::bind(&address, tls, idle).await.map_err(|error| BindError { what, address, error })
+    Server::bind(&address, tls, idle).await.map_err(|error| BindError::Listen { what, address, error })
 }
 
 async fn bind_optional(what: &'static str, address: Option<SocketAddr>) -> Result<Option<Server>, BindError> {

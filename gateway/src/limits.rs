@@ -15,12 +15,67 @@ pub(crate) const ACCEPT_REST: Duration = Duration::from_millis(100);
 /// What a rejected agent waits before it dials again, unless it is about to be let in.
 pub(crate) const REJECT_HOLD_OFF: Duration = Duration::from_secs(60);
 
+/// What an agent waits that nobody has decided about, when it was held for its time: whoever approves it then has it
+/// within as long.
+pub(crate) const PENDING_HOLD_OFF: Duration = Duration::from_secs(15);
+
+/// What an agent waits that was held when the gateway began to drain: another is probably there already.
+pub(crate) const DRAINING_HOLD_OFF: Duration = Duration::from_secs(1);
+
+/// Links that are held for approval at once, of all agents together. Each holds a connection and a hello.
+pub(crate) const PENDING_LINKS: usize = 64;
+
+/// Agents that wait for approval and are remembered, those included that will come back. At least [`PENDING_LINKS`], so
+/// that among too many one is away.
+pub(crate) const PENDING_AGENTS: usize = 128;
+
+/// Decisions in the state file, and bytes read of it: names and services of a large fleet.
+pub(crate) const DECISIONS: usize = 4096;
+/// See [`DECISIONS`]. More than they can come to, unless each claims more services than people read.
+pub(crate) const STATE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Bytes of a decision's request.
+pub(crate) const DECISION_BYTES: usize = 4096;
+
+/// Addresses whose failed attempts are counted; a few dozen bytes each.
+pub(crate) const ATTEMPT_SOURCES: usize = 4096;
+
+/// What whoever has failed too often is told to wait, in seconds: as long as the attempts are counted.
+pub(crate) const ATTEMPTS_RETRY_SECONDS: u16 = 60;
+
+/// Agents are let in one each so often (100 a second) …
+pub(crate) const PACE: Duration = Duration::from_millis(10);
+
+/// … but so many at once. Five hundred are in after three seconds, and a call waits for no more than one of them.
+pub(crate) const PACE_BURST: u32 = 200;
+
+/// Those beyond come back after one to so many seconds, evenly.
+pub(crate) const PACE_SPREAD: u16 = 3;
+
 /// What `Retry-After` tells a client when a retry may soon succeed, in seconds.
 pub(crate) const RETRY_AFTER_SECONDS: u16 = 1;
 
 /// Links that one request is offered to, where they do not process it: agents that all drain or are all full must not
 /// keep it going round.
 pub(crate) const LINKS_TRIED: usize = 4;
+
+/// Bytes of a body that are kept until its answer begins, so that it can be sent again: what most calls of an API have.
+pub(crate) const KEPT_BODY: usize = 64 * 1024;
+
+/// Bytes kept so by all requests of one facade: 512 of the longest. What finds no room is sent once.
+pub(crate) const KEPT_BODIES: usize = 32 * 1024 * 1024;
+
+/// Retries that each request earns its service …
+pub(crate) const RETRY_SHARE: f64 = 0.2;
+
+/// … and those that each second does: a service with little traffic has none to take a share of.
+pub(crate) const RETRIES_PER_SECOND: f64 = 10.0;
+
+/// How long what was earned can be spent: a link that breaks takes the requests of a moment with it, all at once.
+pub(crate) const RETRY_WINDOW: Duration = Duration::from_secs(10);
+
+/// How often the first in a queue looks for room unasked: other services may have left it on the same links.
+pub(crate) const QUEUE_LOOK: Duration = Duration::from_millis(50);
 
 /// Bytes read from a client at once, and thereby of the head of a request: two chunks. More than a processor's cache
 /// holds would cost bulk.

@@ -1,6 +1,7 @@
-//! Header fields that concern one hop only, and the length of a body: what both sides must read alike.
+//! Header fields that concern one hop only, the length of a body, and what may be sent twice: what both sides must read
+//! alike.
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
 /// Fields that never pass a proxy (RFC 9110 §7.6.1 and its forerunners), besides those that `Connection` names.
 const HOP_BY_HOP: [HeaderName; 7] = [
@@ -12,6 +13,13 @@ const HOP_BY_HOP: [HeaderName; 7] = [
     header::TRANSFER_ENCODING,
     header::UPGRADE,
 ];
+
+/// Whether to send a request twice means no more than once (RFC 9110 §9.2.2). Of methods that we do not know nothing is
+/// known.
+#[must_use]
+pub fn is_idempotent(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE)
+}
 
 /// Removes hop-by-hop fields and everything that `Connection` names. `TE` stays only as `trailers`.
 pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
@@ -75,6 +83,13 @@ pub fn content_length(headers: &HeaderMap) -> Result<Option<u64>, InvalidLength>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_known_methods_are_idempotent() {
+        let check = |method: &str, expected| assert_eq!(is_idempotent(&method.parse().unwrap()), expected, "{method}");
+        ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"].into_iter().for_each(|method| check(method, true));
+        ["POST", "PATCH", "CONNECT", "get", "QUERY", "PROPFIND"].into_iter().for_each(|method| check(method, false));
+    }
 
     fn map(pairs: &[(&str, &str)]) -> HeaderMap {
         let pair = |(name, value): &(&str, &str)| {

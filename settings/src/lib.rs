@@ -9,6 +9,7 @@ pub mod limits;
 pub mod net;
 pub mod pem;
 pub mod report;
+pub mod secret;
 mod shapes;
 pub mod source;
 pub mod token;

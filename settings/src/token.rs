@@ -1,9 +1,10 @@
 //! Bearer tokens: read from a file or the environment, never from an argument, and never shown.
 
-use std::{env, fmt, fs::File, io::Read as _, path::Path};
+use std::{fmt, path::Path};
 
 use crate::{
     report::{Fault, Findings},
+    secret,
     source::Text,
 };
 
@@ -25,8 +26,7 @@ impl Token {
     /// A [`Fault`] if it is empty, too short, too long, or holds anything but visible ASCII. It never repeats the
     /// token.
     pub fn new(text: &str) -> Result<Self, Fault> {
-        let text = text.strip_suffix('\n').unwrap_or(text);
-        let text = text.strip_suffix('\r').unwrap_or(text);
+        let text = secret::without_line_end(text);
         let remedy = "put one token into it, for example the output of `openssl rand -hex 32`";
         let wrong = |what: String| Err(Fault::new(what, remedy));
         match text.len() {
@@ -53,29 +53,11 @@ impl Token {
     /// # Errors
     /// A [`Fault`] if it cannot be read, or is no token. It never repeats any of it.
     pub fn from_file(path: &Path) -> Result<Self, Fault> {
-        let unreadable = |error: std::io::Error| {
-            Fault::new(
-                format!("the token file {} cannot be read: {error}", path.display()),
-                "check the path (relative ones start at the configuration file's folder) and its permissions",
-            )
-        };
-        let mut bytes = Vec::new();
-        // Two bytes more than the longest token with its line end, so that a longer one is noticed and a device
-        // file does not fill the memory.
-        let most = LONGEST as u64 + 4;
-        File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes)).map_err(unreadable)?;
-        // A byte that is not UTF-8 becomes a character that is not ASCII, which the token refuses with its reason.
-        Self::new(&String::from_utf8_lossy(&bytes))
+        Self::new(&secret::from_file(path, "the token file", LONGEST)?)
     }
 
     fn from_env(name: &str) -> Result<Self, Fault> {
-        let value = env::var(name).map_err(|_| {
-            Fault::new(
-                format!("the environment variable `{name}` is not set"),
-                "set it before starting, or use `token_file`",
-            )
-        })?;
-        Self::new(&value)
+        Self::new(&secret::from_env(name, "token_file")?)
     }
 }
 

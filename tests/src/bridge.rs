@@ -68,6 +68,26 @@ impl Sidecar {
         Self::run_agent(config)
     }
 
+    /// Many agents with these configurations, all on one thread. They end together.
+    ///
+    /// # Panics
+    /// If a configuration is wrong.
+    #[must_use]
+    pub fn agents(yamls: &[String]) -> Self {
+        let read = |yaml: &String| agent::Config::from_source(&Source::file("agent.yaml", yaml, Path::new("")));
+        let configs: Vec<_> =
+            yamls.iter().map(|yaml| read(yaml).unwrap_or_else(|invalid| panic!("{invalid}"))).collect();
+        Self::start(async move |started, shutdown| {
+            let mut agents = tokio::task::JoinSet::new();
+            for config in configs {
+                let agent = Agent::bind(config).await.expect("an agent without listeners needs no port");
+                agents.spawn(agent.run(shutdown.clone()));
+            }
+            let _ = started.send(Vec::new());
+            agents.join_all().await;
+        })
+    }
+
     fn run_agent(config: agent::Config) -> Self {
         Self::start(async move |started, shutdown| {
             let agent = Agent::bind(config).await.expect("the agent's ports are free");

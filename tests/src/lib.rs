@@ -7,6 +7,7 @@
 //! - [`http2`]: both of them in HTTP/2.
 //! - [`peer`]: a gateway or an agent that says whatever a test tells it to.
 //! - [`issuer`]: somebody who signs tokens.
+//! - [`proxy`]: a proxy on the way to a gateway.
 //! - [`targets`]: what an attacker tries as a request target, and what must pass.
 //! - [`tls`]: an authority, what ends TLS in front of a gateway, and a client for facades that speak it.
 //!
@@ -21,6 +22,7 @@ pub mod oracle;
 pub mod pattern;
 pub mod peer;
 pub mod process;
+pub mod proxy;
 pub mod scratch;
 pub mod targets;
 pub mod tls;

@@ -15,7 +15,7 @@ use std::{
 
 use crate::{
     scratch::Scratch,
-    wait::{until, until_so},
+    wait::{until, until_so, within},
 };
 
 /// A running `reachback`. Dropping it kills it.
@@ -36,11 +36,25 @@ impl Process {
     /// If there is no binary and none can be built.
     #[must_use]
     pub fn start(role: &str, yaml: &str, folder: &Scratch) -> Self {
+        Self::start_in(&[], role, yaml, folder)
+    }
+
+    /// The same with these environment variables. Those of the tests that name proxies are not passed on.
+    ///
+    /// # Panics
+    /// As [`Process::start`].
+    #[must_use]
+    pub fn start_in(environment: &[(&str, &str)], role: &str, yaml: &str, folder: &Scratch) -> Self {
         static NEXT: AtomicU16 = AtomicU16::new(0);
         let file = format!("{role}-{}.yaml", NEXT.fetch_add(1, Ordering::Relaxed));
         folder.write(&file, yaml);
         let mut command = Command::new(binary());
         command.args([role, "--log-level", "debug", "--config", &file]).current_dir(folder.path());
+        let names_a_proxy = |name: &str| name.to_ascii_lowercase().ends_with("_proxy");
+        for (name, _) in env::vars_os().filter(|(name, _)| names_a_proxy(&name.to_string_lossy())) {
+            command.env_remove(name);
+        }
+        command.envs(environment.iter().copied());
         command.env_remove("RUST_LOG").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary can be started");
         let log = collect(child.stderr.take().expect("standard error is piped"));
@@ -124,6 +138,15 @@ impl Process {
         matches!(self.child.try_wait(), Ok(None))
     }
 
+    /// Processor time that it has used, in ticks of a hundredth of a second; 0 where the system does not tell.
+    #[must_use]
+    pub fn ticks(&self) -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
+        // The name, in parentheses, may hold anything; time in user and kernel mode are fields 14 and 15.
+        let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+        fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum()
+    }
+
     /// Memory that it holds, in bytes; 0 where the system does not tell.
     #[must_use]
     pub fn resident(&self) -> u64 {
@@ -140,6 +163,19 @@ impl Drop for Process {
             eprintln!("the log of a process:\n{}", self.log().join("\n"));
         }
     }
+}
+
+/// Runs `reachback` to its end: its exit code, and what it printed and complained about.
+///
+/// # Panics
+/// If a signal ends it, or the deadline comes first.
+pub async fn run(args: &[&str]) -> (i32, String) {
+    let mut command = Command::new(binary());
+    command.args(args).env_remove("RUST_LOG").stdin(Stdio::null());
+    let ended = tokio::task::spawn_blocking(move || command.output().expect("the binary can be started"));
+    let ended = within("the end of a command", ended).await.expect("nothing panics");
+    let printed = [ended.stdout, ended.stderr].concat();
+    (ended.status.code().expect("no signal ends it"), String::from_utf8_lossy(&printed).into_owned())
 }
 
 /// Reads lines as they come.

@@ -32,7 +32,7 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Relays from a free port of `ip` to `target`, as `localhost` and `127.0.0.1`.
+    /// Relays from a free port of `ip` to `target`, as `localhost`, `127.0.0.1` and `gateway.test`.
     ///
     /// # Panics
     /// If no certificate can be made, or loopback has no free port.
@@ -112,7 +112,7 @@ fn new_key() -> KeyPair {
 
 fn certificates() -> (String, ServerConfig) {
     let authority = Authority::new();
-    let (certificate, own) = authority.certificate(&["localhost", "127.0.0.1"]);
+    let (certificate, own) = authority.certificate(&["localhost", "127.0.0.1", "gateway.test"]);
     let own = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(own.serialize_der()));
     let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()

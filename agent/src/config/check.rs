@@ -1,6 +1,6 @@
 //! From what was written to what it means: every key checked, everything wrong reported at once.
 
-use std::time::Duration;
+use std::{env, time::Duration};
 
 use settings::{
     At, Fault, Findings, Invalid, Source, net,
@@ -9,7 +9,7 @@ use settings::{
 };
 
 use super::{
-    AuditTarget, Config, DRAIN_GRACE, GatewayUrl, LINKS, MOST_LINKS, RERESOLVE, raw::RawConfig, service, trust,
+    AuditTarget, Config, DRAIN_GRACE, GatewayUrl, LINKS, MOST_LINKS, RERESOLVE, proxy, raw::RawConfig, service, trust,
     trust::Trust, url,
 };
 
@@ -32,6 +32,7 @@ fn config(raw: &RawConfig, found: &mut Findings<'_>) -> Option<Config> {
     let name = found.optional(raw.name.as_ref(), net::name);
     let gateways = gateways(raw, found);
     let trust = trust::check(raw, gateways.as_deref(), found);
+    let proxies = proxy::check(raw, gateways.as_deref(), found, |name| env::var(name).ok());
     let admin = RawListener::check(raw.admin.as_ref(), "admin", found, net::loopback_address);
     let health = RawListener::check(raw.health.as_ref(), "health", found, net::address);
     let services = service::check_all(&raw.services, found);
@@ -55,6 +56,7 @@ fn config(raw: &RawConfig, found: &mut Findings<'_>) -> Option<Config> {
         certificate,
         ca,
         insecure_skip_verify,
+        proxies: proxies?,
         admin: admin.map(|address| address.value),
         health: health.map(|address| address.value),
         services: services?,

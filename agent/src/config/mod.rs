@@ -1,6 +1,7 @@
 //! What an agent is told to do, checked: a [`Config`] exists only if it can be carried out as it stands.
 
 mod check;
+mod proxy;
 mod raw;
 mod rule;
 mod service;
@@ -10,6 +11,7 @@ mod trust;
 mod url;
 
 use std::{
+    collections::HashMap,
     fmt,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -18,6 +20,7 @@ use std::{
 };
 
 use proto::wire::ServiceName;
+pub use proxy::{Login, Proxy, ProxyKind};
 pub use raw::KEYS_OF_ITS_OWN;
 use rustls_pki_types::CertificateDer;
 use settings::{Findings, Invalid, Limits, Source, Token};
@@ -41,6 +44,9 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long an upstream may take to begin its answer: what most proxies grant, so that applications expect no more.
 pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Requests of one service at its upstream at once: what one link may bring by default.
+pub const MAX_IN_FLIGHT: u32 = settings::limits::STREAMS;
 
 /// Links to each address of a gateway: one carries what one core can do.
 pub const LINKS: u32 = 1;
@@ -67,6 +73,8 @@ pub struct Config {
     pub ca: Option<Vec<CertificateDer<'static>>>,
     /// Whether anybody is taken for the gateway.
     pub insecure_skip_verify: bool,
+    /// The proxies by which gateways are dialled; those that are not in it are dialled directly.
+    pub proxies: HashMap<GatewayUrl, Proxy>,
     /// Where `/status` and everything else about the agent can be read; loopback.
     pub admin: Option<SocketAddr>,
     /// Where probes can be read, and nothing else; may be any address.
@@ -140,6 +148,10 @@ pub struct Service {
     pub response_timeout: Duration,
     /// How long a body may stand still; `None` for as long as it likes, because event streams do.
     pub idle_timeout: Option<Duration>,
+    /// Requests at the upstream at once.
+    pub max_in_flight: u32,
+    /// Whether an idempotent request may be sent again when the upstream closes an idle connection under it.
+    pub retry: bool,
     /// How long the whole exchange may take, if it is none that goes on by its nature.
     pub total_timeout: Option<Duration>,
 }

@@ -18,6 +18,9 @@ pub const KEYS_OF_ITS_OWN: &[&str] = &[
     "ca_file",
     "system_roots",
     "insecure_skip_verify",
+    "proxy",
+    "proxy_credentials_file",
+    "proxy_credentials_env",
     "services",
     "reresolve",
     "links",
@@ -36,6 +39,9 @@ pub(super) struct RawConfig {
     pub(super) ca_file: Option<Text>,
     pub(super) system_roots: Option<Text>,
     pub(super) insecure_skip_verify: Option<Text>,
+    pub(super) proxy: Option<Text>,
+    pub(super) proxy_credentials_file: Option<Text>,
+    pub(super) proxy_credentials_env: Option<Text>,
     pub(super) admin: Option<At<RawListener>>,
     pub(super) health: Option<At<RawListener>>,
     pub(super) services: Entries<RawService>,
@@ -58,6 +64,8 @@ pub(super) struct RawService {
     pub(super) connect_timeout: Option<Text>,
     pub(super) response_timeout: Option<Text>,
     pub(super) idle_timeout: Option<Text>,
+    pub(super) max_in_flight: Option<Text>,
+    pub(super) retry: Option<Text>,
     pub(super) total_timeout: Option<Text>,
 }
 

@@ -6,15 +6,20 @@ use http::HeaderValue;
 use proto::wire::{ServiceName, limits::SERVICES};
 use settings::{
     Entries, Fault, Findings, Text,
-    report::did_you_mean,
-    units::{duration_within, switch},
+    report::{did_you_mean, one_of},
+    units::{count_within, duration_within, switch},
 };
 
-use super::{CONNECT_TIMEOUT, Protocol, RESPONSE_TIMEOUT, Service, Upstream, raw::RawService, rule, url};
+use super::{
+    CONNECT_TIMEOUT, MAX_IN_FLIGHT, Protocol, RESPONSE_TIMEOUT, Service, Upstream, raw::RawService, rule, url,
+};
 use crate::whitelist::{Host, Mode};
 
 /// Waits for an upstream: below a millisecond nothing answers, beyond a day nobody listens any more.
 pub(super) const WAITS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(24 * 3600);
+
+/// Most requests at one upstream: each has a connection, and beyond it a machine has no ports left.
+const MOST_IN_FLIGHT: u32 = 65_536;
 
 /// Checks all services together.
 pub(super) fn check_all(raw: &Entries<RawService>, found: &mut Findings<'_>) -> Option<Vec<Service>> {
@@ -67,7 +72,11 @@ fn check(name: &Text, raw: &RawService, found: &mut Findings<'_>) -> Option<Serv
     let or_none = || duration_within(Duration::ZERO..=*WAITS.end());
     let idle = found.or(raw.idle_timeout.as_ref(), Duration::ZERO, or_none());
     let total = found.or(raw.total_timeout.as_ref(), Duration::ZERO, or_none());
+    let max_in_flight = found.or(raw.max_in_flight.as_ref(), MAX_IN_FLIGHT, count_within(1..=MOST_IN_FLIGHT));
+    let retry = found.or(raw.retry.as_ref(), true, |word| one_of(word, &[("on", true), ("off", false)]));
     Some(Service {
+        max_in_flight: max_in_flight?,
+        retry: retry?,
         name: service?,
         upstream: upstream?,
         protocol: protocol?,

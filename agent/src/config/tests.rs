@@ -24,6 +24,7 @@ impl Folder {
         for (name, text) in [
             ("warehouse-7.token", "seven-0123456789abcdef\n"),
             ("short.token", "short\n"),
+            ("proxy.credentials", "ada:love lace\n"),
             ("ca.pem", &PEM.repeat(2)),
             ("odd.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
             ("no.pem", "hello\n"),
@@ -99,6 +100,8 @@ name: a.b
 gateways: [ "wss://GW.example.org", "ws://[::1]:7100/t/v1" ]
 token_file: warehouse-7.token
 ca_file: ca.pem
+proxy: https://Proxy.example.net:3129/
+proxy_credentials_file: proxy.credentials
 admin: { listen: "127.0.0.1:7201" }
 health: { listen: 0.0.0.0:7202 }
 services:
@@ -127,6 +130,9 @@ limits: { streams_per_link: 10, window: 64KiB, memory_per_link: 1MiB }
     let authorities: Vec<_> = config.gateways.iter().map(GatewayUrl::authority).collect();
     assert_eq!(authorities, ["gw.example.org", "[::1]:7100"]);
     assert_eq!((config.ca.unwrap().len(), config.links), (2, 16));
+    let proxy = config.proxies[&config.gateways[0]].clone();
+    assert_eq!((proxy.to_string().as_str(), proxy.has_credentials()), ("https://proxy.example.net:3129", true));
+    assert_eq!(config.proxies.len(), 1, "no proxy leads back to this machine");
     let [b, a] = config.services.as_slice() else { panic!("two services, in the order of the file") };
     assert_eq!((b.upstream.to_string().as_str(), &b.host), ("http://orders.internal:80", &Host::Preserve));
     assert_eq!((a.upstream.host.as_str(), a.upstream.authority().as_str()), ("::1", "[::1]:81"));
@@ -137,7 +143,7 @@ limits: { streams_per_link: 10, window: 64KiB, memory_per_link: 1MiB }
     assert_eq!((seconds(a.idle_timeout), seconds(a.total_timeout)), (Some(90), Some(600)));
     assert_eq!((config.limits.window, config.limits.growth()), (65536, 384 * 1024));
     let [warning] = config.warnings.as_slice() else { panic!("one warning: {:?}", config.warnings) };
-    assert!(warning.starts_with("agent.yaml:9:3: nothing of `b.acme` is allowed"), "{warning}");
+    assert!(warning.starts_with("agent.yaml:11:3: nothing of `b.acme` is allowed"), "{warning}");
 }
 
 /// What a wrong file is told; `§` stands for a good beginning on lines 1 to 3.
@@ -184,6 +190,22 @@ fn wrong_tokens_and_authorities() {
     check("§ca_file: no.pem\n", &["agent.yaml:4:10", "holds no certificate"]);
     check("§ca_file: odd.pem\n", &["agent.yaml:4:10", "certificate 1 of the CA file", "cannot be an authority"]);
     check("§ca_file: cut.pem\n", &["agent.yaml:4:10", "cut.pem is damaged"]);
+}
+
+#[test]
+fn wrong_proxies() {
+    check("§proxy: proxy:3128\n", &["agent.yaml:4:8", "not a URL", "write http://HOST:PORT", "or none"]);
+    check("§proxy: ftp://p\n", &["agent.yaml:4:8", "no scheme by which a proxy"]);
+    check("§proxy: http://p/a\n", &["agent.yaml:4:16", "a proxy has no path"]);
+    check("§proxy: http://u:secret@p\n", &["agent.yaml:4:15", "proxy_credentials_file", "http://********@p"]);
+    let twice = "§proxy: http://p\nproxy_credentials_file: x\nproxy_credentials_env: Y\n";
+    check(twice, &["agent.yaml:6:24", "given twice"]);
+    check("§proxy_credentials_file: proxy.credentials\n", &["agent.yaml:4:25", "are for no proxy"]);
+    check("§proxy: none\nproxy_credentials_file: proxy.credentials\n", &["agent.yaml:5:25", "are for no proxy"]);
+    let with = "§proxy: http://p\nproxy_credentials_file: ";
+    check(&format!("{with}none\n"), &["agent.yaml:5:25", "none cannot be read"]);
+    check(&format!("{with}no.pem\n"), &["agent.yaml:5:25", "USER:PASSWORD"]);
+    check("§proxy: http://p\nproxy_credentials_env: REACHBACK_NOT_SET\n", &["agent.yaml:5:24", "is not set"]);
 }
 
 #[test]
@@ -272,6 +294,10 @@ fn warnings() {
     check(
         &format!("{token}gateways: [ ws://localhost ]\nca_file: ca.pem\n"),
         &["agent.yaml:4:10: `ca_file` has no effect"],
+    );
+    check(
+        &format!("{token}gateways: [ ws://localhost ]\nproxy: http://p\n"),
+        &["agent.yaml:4:8: `proxy` has no effect"],
     );
     let head = "gateways: [ ws://localhost ]\ntoken_file: warehouse-7.token\nservices:\n";
     check(&format!("{head}  a: {{ upstream: http://a }}\n"), &["agent.yaml:4:3: nothing of `a` is allowed"]);

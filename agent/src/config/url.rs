@@ -1,4 +1,4 @@
-//! The two kinds of URL an agent is given: where gateways are, and where upstreams are.
+//! The kinds of URL an agent is given: where gateways are, where upstreams are, and where a proxy is.
 //!
 //! Parsed by hand and only as far as needed: no type that repairs or re-normalises stands here, and what is not
 //! understood to the last byte is refused.
@@ -27,6 +27,12 @@ pub struct GatewayUrl {
 }
 
 impl GatewayUrl {
+    /// Host and port, as a proxy is asked for them.
+    #[must_use]
+    pub fn host_and_port(&self) -> String {
+        authority(&self.host, Some(self.port))
+    }
+
     /// What the `Host` field of the upgrade says: the host, and the port unless it is the scheme's own.
     #[must_use]
     pub fn authority(&self) -> String {
@@ -43,7 +49,7 @@ impl GatewayUrl {
 impl fmt::Display for GatewayUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.tls { "wss" } else { "ws" };
-        write!(f, "{scheme}://{}{}", authority(&self.host, Some(self.port)), self.path)
+        write!(f, "{scheme}://{}{}", self.host_and_port(), self.path)
     }
 }
 
@@ -75,7 +81,7 @@ fn default_port(tls: bool) -> u16 {
     if tls { 443 } else { 80 }
 }
 
-fn authority(host: &str, port: Option<u16>) -> String {
+pub(super) fn authority(host: &str, port: Option<u16>) -> String {
     let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
     match port {
         Some(port) => format!("{host}:{port}"),
@@ -120,6 +126,19 @@ pub(super) fn upstream(text: &str) -> Result<Upstream, Fault> {
     Ok(Upstream { host: parts.host, port: parts.port.unwrap_or(80) })
 }
 
+/// A proxy's URL: scheme, host and port as they were written.
+pub(super) fn proxy(text: &str) -> Result<String, Fault> {
+    let remedy = "write http://HOST:PORT, https://HOST:PORT or socks5://HOST:PORT, or none";
+    let parts = parts(text, remedy)?;
+    if !matches!(parts.scheme.as_str(), "http" | "https" | "socks5" | "socks5h") {
+        return Err(Fault::new("this is no scheme by which a proxy can be spoken to", remedy));
+    }
+    if !matches!(parts.path, "" | "/") {
+        return Err(Fault::new("a proxy has no path", remedy).at_byte(text.len() - parts.path.len()));
+    }
+    Ok(format!("{}://{}", parts.scheme, authority(&parts.host, parts.port)))
+}
+
 /// A fixed `Host`: a host and perhaps a port.
 pub(super) fn host_and_port(text: &str) -> Result<String, Fault> {
     let remedy = "write `upstream`, `preserve`, or a host name such as orders.internal";
@@ -143,7 +162,7 @@ fn parts<'a>(text: &'a str, remedy: &'static str) -> Result<Parts<'a>, Fault> {
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);
     if authority.contains('@') {
-        let remedy = "remove them; an agent's secret goes into the file that `token_file` names";
+        let remedy = "remove them; a secret goes into a file: `token_file` for a gateway's, `proxy_credentials_file` for a proxy's";
         return Err(Fault::new("credentials do not belong into a URL", remedy).at_byte(start));
     }
     if let Some(at) = path.find('#') {

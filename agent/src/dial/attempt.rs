@@ -1,11 +1,15 @@
-//! One dial of one address: TCP, TLS, upgrade, greeting. It has no policy; the loop around it has nothing else.
+//! One dial: to an address or by a proxy, TLS, upgrade, greeting. It has no policy; the loop around it has nothing else.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Empty, Limited};
-use hyper::{body::Incoming, client::conn::http1, upgrade::Upgraded};
+use hyper::{
+    body::{Body, Incoming},
+    client::conn::http1,
+    upgrade::Upgraded,
+};
 use hyper_util::rt::TokioIo;
 use proto::{
     link::{
@@ -22,15 +26,21 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 use tracing::warn;
 
-use super::{backoff::Outcome, standing::Standing};
+use super::{
+    backoff::Outcome,
+    proxy::{self, ProxyError},
+    route::Way,
+    standing::Standing,
+};
 use crate::{
     config::GatewayUrl,
-    limits::{DIAL, REFUSAL_BYTES, REFUSAL_SHOWN},
+    limits::{DIAL, GREETING, REFUSAL_BYTES, REFUSAL_SHOWN},
 };
 
-/// What a dial needs besides an address.
+/// What a dial needs.
 pub(super) struct Dialer {
     pub(super) url: GatewayUrl,
+    pub(super) way: Way,
     pub(super) standing: Arc<Standing>,
 }
 
@@ -41,6 +51,8 @@ pub(super) type GatewayLink = Link<TokioIo<Upgraded>>;
 pub(super) enum DialError {
     #[error("cannot connect: {0}")]
     Connect(io::Error),
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
     #[error("the agent's own certificate cannot be used: {0}")]
     Certificate(String),
     #[error("the TLS handshake failed: {0}")]
@@ -51,8 +63,10 @@ pub(super) enum DialError {
     Upgrade(String),
     #[error(transparent)]
     Greeting(#[from] GreetingError),
-    #[error("no hello within {} s", DIAL.as_secs())]
+    #[error("no answer to the upgrade within {} s", DIAL.as_secs())]
     TimedOut,
+    #[error("no answer to the hello within {} s", GREETING.as_secs())]
+    NotGreeted,
 }
 
 impl DialError {
@@ -60,31 +74,49 @@ impl DialError {
     pub(super) fn outcome(&self) -> Outcome {
         match self {
             Self::Connect(error) if error.kind() == io::ErrorKind::ConnectionRefused => Outcome::Away,
-            Self::Refused { status: StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, retry_after, .. } => {
-                Outcome::Rejected(*retry_after)
-            }
-            Self::Refused { retry_after: Some(after), .. } => Outcome::Rejected(Some(*after)),
-            Self::Refused {
-                status: StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT,
-                ..
-            } => Outcome::Away,
+            Self::Proxy(error) => error.outcome(),
+            Self::Refused { status, retry_after, .. } => outcome_of(*status, *retry_after),
             Self::Greeting(GreetingError::Rejected(reject)) => Outcome::Rejected(Some(reject.retry_after)),
             _ => Outcome::Failed,
         }
     }
 }
 
+/// What a refusal means for the next dial.
+pub(super) fn outcome_of(status: StatusCode, retry_after: Option<Duration>) -> Outcome {
+    match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Outcome::Rejected(retry_after),
+        _ if retry_after.is_some() => Outcome::Rejected(retry_after),
+        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => Outcome::Away,
+        _ => Outcome::Failed,
+    }
+}
+
 impl Dialer {
     /// Dials once.
-    pub(super) async fn dial(&self, address: SocketAddr) -> Result<(GatewayLink, GatewayHello), DialError> {
-        tokio::time::timeout(DIAL, self.connect(address)).await.unwrap_or(Err(DialError::TimedOut))
+    pub(super) async fn dial(&self) -> Result<(GatewayLink, GatewayHello), DialError> {
+        let upgraded = tokio::time::timeout(DIAL, self.connect()).await.unwrap_or(Err(DialError::TimedOut))?;
+        let greeting = greet(TokioIo::new(upgraded), self.standing.hello.clone(), self.standing.limits);
+        Ok(tokio::time::timeout(GREETING, greeting).await.map_err(|_| DialError::NotGreeted)??)
     }
 
-    async fn connect(&self, address: SocketAddr) -> Result<(GatewayLink, GatewayHello), DialError> {
-        let stream = TcpStream::connect(address).await.map_err(DialError::Connect)?;
-        tune(&stream).map_err(DialError::Connect)?;
+    async fn connect(&self) -> Result<Upgraded, DialError> {
+        match &self.way {
+            Way::Address(address) => {
+                let stream = TcpStream::connect(address).await.map_err(DialError::Connect)?;
+                tune(&stream).map_err(DialError::Connect)?;
+                self.secure(stream).await
+            }
+            Way::Proxy(proxy) => self.secure(proxy::connect(proxy, &self.url, &self.standing).await?).await,
+        }
+    }
+
+    async fn secure<S>(&self, stream: S) -> Result<Upgraded, DialError>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
         if !self.url.tls {
-            return self.open(stream).await;
+            return self.upgrade(stream).await;
         }
         let name =
             ServerName::try_from(self.url.host.clone()).map_err(|error| DialError::Upgrade(error.to_string()))?;
@@ -93,15 +125,7 @@ impl Dialer {
         }
         let client = self.standing.tls.client().await.map_err(DialError::Certificate)?;
         let stream = TlsConnector::from(client).connect(name, stream).await.map_err(DialError::Tls)?;
-        self.open(stream).await
-    }
-
-    async fn open<S>(&self, stream: S) -> Result<(GatewayLink, GatewayHello), DialError>
-    where
-        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    {
-        let upgraded = self.upgrade(stream).await?;
-        Ok(greet(TokioIo::new(upgraded), self.standing.hello.clone(), self.standing.limits).await?)
+        self.upgrade(stream).await
     }
 
     async fn upgrade<S>(&self, stream: S) -> Result<Upgraded, DialError>
@@ -109,11 +133,8 @@ impl Dialer {
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let failed = |error: hyper::Error| DialError::Upgrade(error.to_string());
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
-        // It ends with the upgrade, or with the connection.
-        tokio::spawn(connection.with_upgrades());
         let key = request_key();
-        let response = sender.send_request(self.request(&key).await?).await.map_err(failed)?;
+        let response = ask(stream, self.request(&key).await?).await.map_err(failed)?;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             return Err(refused(response).await);
         }
@@ -136,6 +157,18 @@ impl Dialer {
     }
 }
 
+/// Sends the first request on a connection, which may become something else by it.
+pub(super) async fn ask<S, B>(stream: S, request: Request<B>) -> hyper::Result<Response<Incoming>>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    B: Body<Data = Bytes, Error = std::convert::Infallible> + Send + 'static,
+{
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    // It ends with the upgrade, or with the connection.
+    tokio::spawn(connection.with_upgrades());
+    sender.send_request(request).await
+}
+
 /// RFC 6455 §4.1.
 fn check(headers: &HeaderMap, key: &str) -> Result<(), DialError> {
     let is = |name, expected: &str| headers.get(name).is_some_and(|value| value == expected);
@@ -151,10 +184,15 @@ fn check(headers: &HeaderMap, key: &str) -> Result<(), DialError> {
 /// The first words of the refusal, for the log; a refusal may come from any proxy on the way.
 async fn refused(response: Response<Incoming>) -> DialError {
     let status = response.status();
-    let seconds = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-    let retry_after = seconds.map(Duration::from_secs);
+    let retry_after = retry_after(response.headers());
     let body = Limited::new(response.into_body(), REFUSAL_BYTES).collect().await;
     let text = body.map(|body| String::from_utf8_lossy(&body.to_bytes()).into_owned()).unwrap_or_default();
     let detail = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(REFUSAL_SHOWN).collect::<String>();
     DialError::Refused { status, detail: detail.trim().to_owned(), retry_after }
+}
+
+/// When to ask again, if it is said in seconds (RFC 9110, section 10.2.3).
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
+    Some(Duration::from_secs(seconds))
 }

@@ -1,20 +1,19 @@
-//! Keeps a link to every gateway: each configured URL, and each address that its name resolves to.
+//! Keeps a link to every gateway: each configured URL, and each address that its name resolves to, unless a proxy
+//! resolves it.
 //!
-//! Two loops, nested by task: one for each URL resolves its name and sees to its addresses; one for each lane to an
-//! address dials, runs the link, waits, and dials again, for ever.
+//! Two loops, nested by task: one for each URL resolves its name and sees to its routes; one for each lane of a route
+//! dials, runs the link, waits, and dials again, for ever.
 
 mod attempt;
 mod backoff;
 mod gateways;
+mod proxy;
+mod route;
+mod socks5;
 mod standing;
 mod tls;
 
-use std::{
-    collections::HashMap,
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-    time::Instant,
-};
+use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use proto::{
     link::{LinkEnd, Notice},
@@ -23,7 +22,6 @@ use proto::{
 use tokio::{
     sync::{Notify, watch},
     task::JoinHandle,
-    time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument, debug, info, info_span, warn};
@@ -31,11 +29,12 @@ use tracing::{Instrument, debug, info, info_span, warn};
 use self::{
     attempt::{Dialer, GatewayLink},
     backoff::{Backoff, Outcome},
+    route::Route,
 };
-pub(crate) use self::{gateways::Gateways, standing::Standing};
+pub(crate) use self::{gateways::Gateways, route::Way, standing::Standing};
 use crate::{
     config::GatewayUrl,
-    limits::{ADDRESSES, ANNOUNCE_REST, DIAL, LASTED, RERESOLVE_AFTER_TROUBLE},
+    limits::{ANNOUNCE_REST, LASTED, RERESOLVE_AFTER_TROUBLE},
     links::{Links, Up},
     serve::Server,
 };
@@ -49,22 +48,24 @@ pub(crate) struct Dialling {
     pub(crate) standing: Arc<watch::Sender<Arc<Standing>>>,
     /// Ends the dialling, but no link.
     pub(crate) stop: CancellationToken,
-    /// Holds a task for each gateway and each address, and with it each link.
+    /// Holds a task for each gateway and each lane, and with it each link.
     pub(crate) tasks: TaskTracker,
 }
 
 impl Dialling {
-    /// The loop of one URL: every address that its name resolves to has tasks that keep links to it.
+    /// The loop of one URL: every route to it has tasks that keep links.
     async fn keep_gateway(self, url: GatewayUrl) {
         let trouble = Arc::new(Notify::new());
+        let mut standing = self.standing.subscribe();
         let mut keepers: HashMap<Lane, Keeper> = HashMap::new();
         let mut backoff = Backoff::default();
         while !self.stop.is_cancelled() {
-            let wait = match resolve(&url).await {
-                Ok(addresses) => {
+            let now = standing.borrow_and_update().clone();
+            let wait = match now.routes(&url).await {
+                Ok(routes) => {
                     backoff = Backoff::default();
-                    self.adjust(&url, &trouble, &mut keepers, &addresses);
-                    self.standing.borrow().reresolve
+                    self.adjust(&url, &trouble, &mut keepers, &routes);
+                    now.reresolve
                 }
                 Err(error) => {
                     warn!(gateway = %url, error, "cannot resolve the gateway's name");
@@ -75,60 +76,53 @@ impl Dialling {
                 () = tokio::time::sleep(wait) => {}
                 // A link or a dial failed: perhaps the name has moved.
                 () = async { trouble.notified().await; tokio::time::sleep(RERESOLVE_AFTER_TROUBLE).await } => {}
+                // Perhaps there is a proxy now, or none any more. (The sender lives as long as `self`.)
+                _ = standing.changed() => {}
                 () = self.stop.cancelled() => {}
             }
         }
     }
 
-    /// Starts the tasks of each new address. Those of addresses that have vanished keep the link they have and dial no
-    /// more, unless the address comes back: names that rotate make no more links than they have addresses.
-    fn adjust(
-        &self,
-        url: &GatewayUrl,
-        trouble: &Arc<Notify>,
-        keepers: &mut HashMap<Lane, Keeper>,
-        addresses: &[SocketAddr],
-    ) {
+    /// Starts the tasks of each new route. Those of routes that have vanished keep the link they have and dial no more,
+    /// unless the route comes back: names that rotate make no more links than they have addresses.
+    fn adjust(&self, url: &GatewayUrl, trouble: &Arc<Notify>, keepers: &mut HashMap<Lane, Keeper>, routes: &[Route]) {
         keepers.retain(|_, keeper| !keeper.task.is_finished());
         let lanes = self.standing.borrow().lanes;
-        for ((address, lane), keeper) in &*keepers {
-            let wanted = addresses.contains(address) && *lane < lanes;
+        for ((route, lane), keeper) in &*keepers {
+            let wanted = routes.contains(route) && *lane < lanes;
             if keeper.wanted.send_replace(wanted) && !wanted && *lane == 0 {
-                info!(gateway = %url, %address, "the gateway's name resolves to this address no more");
+                info!(gateway = %url, address = route.address(), "the gateway is not dialled by this route any more");
             }
         }
-        for (address, lane) in addresses.iter().flat_map(|address| (0..lanes).map(move |lane| (*address, lane))) {
-            keepers.entry((address, lane)).or_insert_with(|| {
+        for (route, lane) in routes.iter().flat_map(|route| (0..lanes).map(move |lane| (*route, lane))) {
+            keepers.entry((route, lane)).or_insert_with(|| {
                 let (wanted, is_wanted) = watch::channel(true);
                 let shown = (lanes > 1).then_some(lane);
-                let span = info_span!("link", gateway = %url, %address, lane = shown);
-                let task = self.clone().keep_lane(url.clone(), address, trouble.clone(), is_wanted);
+                let span = info_span!("link", gateway = %url, address = route.address(), lane = shown);
+                let task = self.clone().keep_lane(url.clone(), route, trouble.clone(), is_wanted);
                 Keeper { wanted, task: self.tasks.spawn(task.instrument(span)) }
             });
         }
     }
 
-    /// The loop of one lane to an address.
-    async fn keep_lane(
-        self,
-        url: GatewayUrl,
-        address: SocketAddr,
-        trouble: Arc<Notify>,
-        mut wanted: watch::Receiver<bool>,
-    ) {
+    /// The loop of one lane of a route.
+    async fn keep_lane(self, url: GatewayUrl, route: Route, trouble: Arc<Notify>, mut wanted: watch::Receiver<bool>) {
         let mut backoff = Backoff::default();
         let mut standing = self.standing.subscribe();
         loop {
-            let dialer = Dialer { url: url.clone(), standing: standing.borrow_and_update().clone() };
+            let now = standing.borrow_and_update().clone();
+            // Without one, the loop of the URL is about to see that as well.
+            let Some(way) = now.way(&url, route) else { return };
+            let dialer = Dialer { url: url.clone(), way, standing: now };
             let dialled = tokio::select! {
-                dialled = dialer.dial(address) => dialled,
+                dialled = dialer.dial() => dialled,
                 () = self.is_over(&mut wanted) => return,
             };
             let (outcome, why) = match dialled {
                 Ok((link, gateway)) => {
-                    info!(name = gateway.gateway, "link up");
+                    info!(name = gateway.gateway, proxy = dialer.way.proxy(), "link up");
                     let started = Instant::now();
-                    let end = self.run_link(link, &dialer, address).await;
+                    let end = self.run_link(link, &dialer).await;
                     standing.mark_unchanged();
                     info!(%end, lasted_s = started.elapsed().as_secs(), "link down");
                     (if started.elapsed() >= LASTED { Outcome::Lasted } else { Outcome::Away }, end.to_string())
@@ -137,7 +131,7 @@ impl Dialling {
             };
             trouble.notify_one();
             let wait = backoff.next(outcome, random());
-            self.links.failed(&url, address, &why);
+            self.links.failed(&url, &dialer.way, &why);
             if outcome == Outcome::Lasted {
                 debug!(wait_ms = wait.as_millis(), "dialling again");
             } else {
@@ -152,7 +146,7 @@ impl Dialling {
         }
     }
 
-    /// Returns once this address is not to be dialled any more.
+    /// Returns once this lane is not to dial any more.
     async fn is_over(&self, wanted: &mut watch::Receiver<bool>) {
         tokio::select! {
             // An error says that nobody is left to want it.
@@ -161,11 +155,10 @@ impl Dialling {
         }
     }
 
-    async fn run_link(&self, link: GatewayLink, dialer: &Dialer, address: SocketAddr) -> LinkEnd {
+    async fn run_link(&self, link: GatewayLink, dialer: &Dialer) -> LinkEnd {
         let connection = link.connection();
-        let gateway = dialer.url.to_string();
-        let _registered =
-            self.links.add(Up { gateway, address, since: Instant::now(), connection: connection.clone() });
+        let (gateway, way) = (dialer.url.to_string(), dialer.way.clone());
+        let _registered = self.links.add(Up { gateway, way, since: Instant::now(), connection: connection.clone() });
         let services = self.standing.borrow().hello.services.clone();
         if services != dialer.standing.hello.services {
             // It came up while the others were told.
@@ -211,24 +204,13 @@ pub(crate) async fn announce(links: Arc<Links>, mut standing: watch::Receiver<Ar
     }
 }
 
-/// One of the links to an address, counted from 0.
-type Lane = (SocketAddr, u32);
+/// One of the links of a route, counted from 0.
+type Lane = (Route, u32);
 
 /// The task of one lane.
 struct Keeper {
     wanted: watch::Sender<bool>,
     task: JoinHandle<()>,
-}
-
-/// Every address of a gateway, at most [`ADDRESSES`].
-async fn resolve(url: &GatewayUrl) -> Result<Vec<SocketAddr>, String> {
-    if let Ok(ip) = url.host.parse::<IpAddr>() {
-        return Ok(vec![SocketAddr::new(ip, url.port)]);
-    }
-    let found = timeout(DIAL, tokio::net::lookup_host((url.host.as_str(), url.port))).await;
-    let addresses: Vec<SocketAddr> =
-        found.map_err(|_| "timed out".to_owned())?.map_err(|error| error.to_string())?.take(ADDRESSES).collect();
-    if addresses.is_empty() { Err("the name has no addresses".to_owned()) } else { Ok(addresses) }
 }
 
 fn random() -> u64 {

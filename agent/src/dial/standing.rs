@@ -1,14 +1,15 @@
 //! What the agent says of itself at a dial, and how it verifies whom it says it to.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
 
 use http::HeaderValue;
 use proto::{session, wire::AgentHello};
+use rustls::ClientConfig;
 use settings::Token;
 use tracing::warn;
 
-use super::tls::Tls;
-use crate::config::Config;
+use super::tls::{self, Tls};
+use crate::config::{Config, GatewayUrl, Proxy};
 
 /// What one configuration says about links. A link keeps what it began with, but for the services.
 #[derive(Debug)]
@@ -19,6 +20,10 @@ pub(crate) struct Standing {
     /// … and where to look for a fresher one.
     token_file: Option<PathBuf>,
     pub(super) tls: Tls,
+    /// By which proxy each gateway is dialled that is not dialled directly.
+    pub(super) proxies: HashMap<GatewayUrl, Proxy>,
+    /// How proxies are verified that speak TLS. It shows no certificate and skips nothing: both are for gateways.
+    pub(super) proxy_tls: Arc<ClientConfig>,
     pub(super) limits: session::Limits,
     /// How often names are resolved again.
     pub(super) reresolve: Duration,
@@ -49,6 +54,8 @@ impl Standing {
             token: config.token.clone(),
             token_file: config.token_file.clone(),
             tls: Tls::new(config)?,
+            proxies: config.proxies.clone(),
+            proxy_tls: tls::for_proxies(config)?,
             limits,
             reresolve: config.reresolve,
             lanes: config.links,

@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use rustls::{
-    ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
-    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    ClientConfig, ConfigBuilder, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    client::{
+        WantsClientCert,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    },
     crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature},
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
@@ -31,19 +34,8 @@ impl Tls {
     /// # Errors
     /// Those of rustls, if a configured authority is not a usable certificate.
     pub(super) fn new(config: &Config) -> Result<Self, Error> {
-        let verifies = match (&config.ca, config.insecure_skip_verify) {
-            (_, true) => Verifies::Nothing,
-            (Some(authorities), false) => {
-                let mut roots = RootCertStore::empty();
-                authorities.iter().try_for_each(|authority| roots.add(authority.clone()))?;
-                Verifies::By(Arc::new(roots))
-            }
-            (None, false) => Verifies::By(Arc::new(webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect())),
-        };
-        let without_certificate = Arc::new(client(&verifies, None).map_err(|error| match error {
-            Unusable::Rustls(error) => error,
-            Unusable::Certificate(fault) => Error::General(fault.to_string()),
-        })?);
+        let verifies = if config.insecure_skip_verify { Verifies::Nothing } else { Verifies::By(roots(config)?) };
+        let without_certificate = Arc::new(anonymous(&verifies)?);
         Ok(Self { without_certificate, verifies, certificate: config.certificate.clone() })
     }
 
@@ -59,10 +51,28 @@ impl Tls {
     pub(super) async fn client(&self) -> Result<Arc<ClientConfig>, String> {
         let Some(files) = self.certificate.clone() else { return Ok(self.without_certificate.clone()) };
         let verifies = self.verifies.clone();
-        let made = tokio::task::spawn_blocking(move || client(&verifies, Some(&files))).await;
+        let made = tokio::task::spawn_blocking(move || proven(&verifies, &files)).await;
         let made = made.map_err(|panic| panic.to_string())?;
         made.map(Arc::new).map_err(|error| error.to_string())
     }
+}
+
+/// What dials by `https://` proxies go by: always verified, and without the agent's certificate.
+///
+/// # Errors
+/// Those of rustls, if a configured authority is not a usable certificate.
+pub(super) fn for_proxies(config: &Config) -> Result<Arc<ClientConfig>, Error> {
+    anonymous(&Verifies::By(roots(config)?)).map(Arc::new)
+}
+
+/// The configured authorities alone, or the built-in web roots if there are none.
+fn roots(config: &Config) -> Result<Arc<RootCertStore>, Error> {
+    let Some(authorities) = &config.ca else {
+        return Ok(Arc::new(webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect()));
+    };
+    let mut roots = RootCertStore::empty();
+    authorities.iter().try_for_each(|authority| roots.add(authority.clone()))?;
+    Ok(Arc::new(roots))
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -73,22 +83,27 @@ enum Unusable {
     Certificate(Fault),
 }
 
-fn client(verifies: &Verifies, files: Option<&CertificateFiles>) -> Result<ClientConfig, Unusable> {
+fn anonymous(verifies: &Verifies) -> Result<ClientConfig, Error> {
+    Ok(http1(builder(verifies)?.with_no_client_auth()))
+}
+
+fn proven(verifies: &Verifies, files: &CertificateFiles) -> Result<ClientConfig, Unusable> {
+    let (chain, key) = files.read().map_err(Unusable::Certificate)?;
+    Ok(http1(builder(verifies)?.with_client_auth_cert(chain, key)?))
+}
+
+fn builder(verifies: &Verifies) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, Error> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
-    let builder = match verifies {
+    Ok(match verifies {
         Verifies::By(roots) => builder.with_root_certificates(roots.clone()),
         Verifies::Nothing => builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate(provider))),
-    };
-    let mut client = match files {
-        Some(files) => {
-            let (chain, key) = files.read().map_err(Unusable::Certificate)?;
-            builder.with_client_auth_cert(chain, key)?
-        }
-        None => builder.with_no_client_auth(),
-    };
+    })
+}
+
+fn http1(mut client: ClientConfig) -> ClientConfig {
     client.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(client)
+    client
 }
 
 /// Takes anybody for the gateway (`insecure_skip_verify`). Signatures are still checked: without that the handshake

@@ -125,7 +125,7 @@ impl Reloader {
 
 /// Whether nothing has changed, in the file or in those that it names.
 fn is_same(new: &Config, old: &Config) -> bool {
-    new.origin == old.origin && new.ca == old.ca && new.token == old.token
+    new.origin == old.origin && new.ca == old.ca && new.proxies == old.proxies && new.token == old.token
 }
 
 /// What the file now says, or what is wrong with it.

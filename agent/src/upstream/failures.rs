@@ -13,6 +13,10 @@ use super::{
     upload::{Activity, UploadError},
 };
 
+/// The system, or this process, has no file descriptor left.
+const ENFILE: i32 = 23;
+const EMFILE: i32 = 24;
+
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NotOpened {
@@ -30,6 +34,10 @@ pub(super) fn not_opened(why: NotOpened, limit: Duration) -> Failure {
         NotOpened::TooLate => {
             let message = format!("the upstream did not accept a connection within {limit:?}");
             Failure::retry_safe(FailureCode::UpstreamConnectTimeout, message)
+        }
+        NotOpened::Refused(error) if matches!(error.raw_os_error(), Some(ENFILE | EMFILE)) => {
+            let message = format!("the agent cannot open a connection: {error}; raise its limit (ulimit -n)");
+            Failure::retry_safe(FailureCode::Overloaded, message)
         }
         why => Failure::retry_safe(FailureCode::UpstreamRefused, why.to_string()),
     }
@@ -78,6 +86,17 @@ fn protocol(message: impl Into<String>) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn want_of_descriptors_is_not_the_upstreams_fault() {
+        let check = |errno, expected| {
+            let failure = not_opened(NotOpened::Refused(io::Error::from_raw_os_error(errno)), Duration::ZERO);
+            assert_eq!((failure.code, failure.retry_safe), (expected, true), "{errno}");
+        };
+        check(EMFILE, FailureCode::Overloaded);
+        check(ENFILE, FailureCode::Overloaded);
+        check(111, FailureCode::UpstreamRefused);
+    }
 
     #[test]
     fn what_the_upstream_did_not_process_is_safe_to_retry() {

@@ -1,7 +1,9 @@
 //! The replay: an admitted request becomes a plain HTTP call to the configured upstream, and its answer a response.
 //!
-//! Only an [`Admitted`] gets here. No redirects, no proxy variables, no cookies, no decompression, no hidden retries.
+//! Only an [`Admitted`] gets here. No redirects, no proxy variables, no cookies, no decompression. A request
+//! is sent once; what little is sent on a second connection is in `again`.
 
+mod again;
 mod connections;
 mod conversation;
 mod download;
@@ -36,7 +38,9 @@ use tokio::{
     time::{Instant, error::Elapsed, timeout_at},
 };
 
+pub(crate) use self::again::Judge;
 use self::{
+    again::Again,
     connections::Connections,
     conversation::{Answer, Conversation, SendError},
     download::download,
@@ -98,10 +102,11 @@ impl Upstream {
         self.connections.sweep();
     }
 
-    /// Replays a request and passes the answer on.
+    /// Replays a request and passes the answer on. `judge` gives the request again, if it has to be sent twice.
     pub(crate) async fn replay(
         &self,
         admitted: Admitted,
+        judge: Judge<'_>,
         request_id: &RequestId,
         body: Body,
         responder: Responder,
@@ -123,13 +128,16 @@ impl Upstream {
         let end = total.map(|total| Instant::now() + total);
         // What goes on by its nature ends by a rule's time, not by the service's.
         let ends = Ends { usual: end, stream: end.filter(|_| rule.is_some()) };
+        let bodiless = body.as_ref().is_none_or(http_body::Body::is_end_stream);
+        let judge = Some(judge).filter(|_| self.settings.retry && bodiless);
+        let again = Again::new(judge, &admitted, request_id, self.settings.protocol);
         let (request, activity) = match outgoing::build(admitted, request_id, body, self.settings.protocol) {
             Ok(built) => built,
             Err(failure) => return fail(responder, failure),
         };
         // The time of the rule takes the place of the service's: then only its end counts.
         let patience = if rule.is_none() { Some(self.settings.response_timeout) } else { None };
-        let exchanged = until(end, pin!(self.exchange(request, &activity, patience, &responder))).await;
+        let exchanged = until(end, pin!(self.exchange(request, again, &activity, patience, &responder))).await;
         match exchanged.unwrap_or_else(|_| Err(NoAnswer::Failed(too_late(total.unwrap_or_default())))) {
             Ok((response, conversation)) => match raw.filter(|_| upgrade::is_made(&response)) {
                 Some(raw) => Box::pin(self.switch(response, conversation, raw, ends.stream, responder)).await,
@@ -144,12 +152,15 @@ impl Upstream {
     async fn exchange(
         &self,
         mut request: Request<Upload>,
+        mut again: Again<'_>,
         activity: &Activity,
         patience: Option<Duration>,
         responder: &Responder,
     ) -> Result<(Response<Incoming>, Conversation), NoAnswer> {
+        let mut closed = false;
         loop {
-            let pooled = self.connections.take();
+            // Where one was closed under a request, others that lay idle are no better.
+            let pooled = if closed { None } else { self.connections.take() };
             let reused = pooled.is_some();
             let mut conversation = match pooled {
                 Some(conversation) => conversation,
@@ -161,7 +172,10 @@ impl Upstream {
                 Ok(response) => return Ok((response, conversation)),
                 // The server closed the idle connection just now, and not a byte was sent: this is no retry.
                 Err(SendError::Failed { unsent: Some(unsent), .. }) if reused => request = *unsent,
-                Err(SendError::Failed { error, .. }) => return Err(no_answer(&error, activity)),
+                Err(SendError::Failed { error, .. }) => match again.request(&error).filter(|_| reused) {
+                    Some(repeated) => (request, closed) = (repeated, true),
+                    None => return Err(no_answer(&error, activity)),
+                },
                 Err(SendError::Flooded) => {
                     let message = "the upstream sends informational answers without end";
                     return Err(NoAnswer::Failed(Failure::new(FailureCode::UpstreamProtocol, message)));

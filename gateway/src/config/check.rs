@@ -9,8 +9,8 @@ use settings::{
 };
 
 use super::{
-    Agents, Config, DRAIN_GRACE, Facade, HEARTBEAT, Hosts, Listen, PATH, REQUESTS, Routing, WAIT_FOR_AGENT, agents,
-    facade, issuers, raw::RawConfig, tls,
+    Agents, Config, DRAIN_GRACE, FAILED_ATTEMPTS, Facade, HEARTBEAT, Hosts, Listen, PATH, REQUESTS, Routing,
+    WAIT_FOR_AGENT, WAITING_REQUESTS, admission, agents, facade, issuers, raw::RawConfig, service, tls,
 };
 
 /// Heartbeats: faster ones load small machines, slower ones leave the dead in the registry for minutes.
@@ -20,7 +20,7 @@ const HEARTBEATS: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=
 const LONGEST_DRAIN: Duration = Duration::from_secs(3600);
 
 /// Most requests in flight at one facade: beyond it the process runs out of file descriptors first.
-const MOST_REQUESTS: u32 = 1_000_000;
+pub(super) const MOST_REQUESTS: u32 = 1_000_000;
 
 /// Longest tunnel path, in bytes.
 const PATH_BYTES: usize = 256;
@@ -49,10 +49,16 @@ fn config(raw: &RawConfig, found: &mut Findings<'_>) -> Option<Config> {
     let drain_grace = found.or(raw.drain_grace.as_ref(), DRAIN_GRACE, duration_within(Duration::ZERO..=LONGEST_DRAIN));
     let limits = raw.limits.of_links().check(found);
     let requests = found.or(raw.limits.requests_per_facade.as_ref(), REQUESTS, count_within(1..=MOST_REQUESTS));
+    let services = service::check_all(&raw.services, found);
+    let waiting = found.or(raw.limits.waiting_requests.as_ref(), WAITING_REQUESTS, count_within(0..=MOST_REQUESTS));
+    let attempts = found.or(raw.limits.failed_attempts.as_ref(), FAILED_ATTEMPTS, count_within(0..=MOST_REQUESTS));
+    let admission = admission::check(raw, found);
+    let address_header = found.optional(raw.address_header.as_ref(), admission::header);
     let origins = found.each(&raw.allowed_origins, origin);
     warn_of_unserved(agents.as_ref(), facades.as_deref(), found);
 
     let Listeners { tunnel, admin, health } = listeners?;
+    let (admission, state_file) = admission?;
     Some(Config {
         name: name?.unwrap_or_else(|| net::host_name("gateway")),
         listen: tunnel,
@@ -63,10 +69,16 @@ fn config(raw: &RawConfig, found: &mut Findings<'_>) -> Option<Config> {
         health,
         agents: agents?,
         issuers: issuers?,
+        admission,
+        state_file,
+        failed_attempts: attempts?,
+        address_header: address_header?,
         heartbeat: heartbeat?,
         drain_grace: drain_grace?,
         limits: limits?,
         requests: requests?,
+        services: services?,
+        waiting_requests: waiting?,
         allowed_origins: origins?.into_iter().map(|origin| origin.value).collect(),
         warnings: Vec::new(),
     })

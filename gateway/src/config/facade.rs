@@ -129,7 +129,7 @@ fn refuse<T>(place: Place, fault: Fault, found: &mut Findings<'_>) -> Option<T> 
     None
 }
 
-fn service_name(text: &str) -> Result<ServiceName, Fault> {
+pub(super) fn service_name(text: &str) -> Result<ServiceName, Fault> {
     let remedy = "write lower-case letters, digits, `-` and `_`, in parts separated by dots: orders, jira.acme";
     ServiceName::new(text).map_err(|_| Fault::new(format!("{text:?} is not a service name"), remedy))
 }

@@ -1,5 +1,6 @@
 //! What a gateway is told to do, checked: a [`Config`] exists only if it can be carried out as it stands.
 
+mod admission;
 mod agents;
 mod check;
 mod facade;
@@ -8,13 +9,21 @@ mod listen;
 mod name_pattern;
 mod pattern;
 mod raw;
+mod service;
 #[cfg(test)]
 mod tests;
 mod tls;
 
-use std::{collections::BTreeMap, net::SocketAddr, path::Path, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
+pub use admission::{Admission, FAILED_ATTEMPTS, LONGEST_HOLD};
 pub use agents::TokenDigest;
+use http::HeaderName;
 pub use issuers::{Issuer, KeySource};
 pub use listen::Listen;
 pub use name_pattern::NamePattern;
@@ -40,6 +49,18 @@ pub const DRAIN_GRACE: Duration = Duration::from_secs(25);
 /// Requests in flight at one facade: the streams of four full links; past that, waiting helps nobody.
 pub const REQUESTS: u32 = 4096;
 
+/// Requests in flight of one service: half of what a facade takes, so that one slow service leaves room for others.
+pub const MAX_IN_FLIGHT: u32 = 2048;
+
+/// Requests of one service that wait for room: what a service of 500 requests a second works off in the time below.
+pub const QUEUE: u32 = 1024;
+
+/// How long a request waits for room: a burst has passed by then, and whatever lasts longer gets worse by waiting.
+pub const QUEUE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Requests that wait for an agent, at all facades: as many as would fill one link as soon as it is there.
+pub const WAITING_REQUESTS: u32 = 1024;
+
 /// A gateway's checked configuration.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -62,6 +83,14 @@ pub struct Config {
     pub agents: Agents,
     /// Whose signed tokens are believed; `JwtRule` counts on this order.
     pub issuers: Vec<Issuer>,
+    /// Who of them is let in.
+    pub admission: Admission,
+    /// Where decisions about agents outlive the process.
+    pub state_file: Option<PathBuf>,
+    /// Failed attempts to connect that one address has in a minute; 0 for any number.
+    pub failed_attempts: u32,
+    /// The header in which an ingress says where a connection to the tunnel comes from.
+    pub address_header: Option<HeaderName>,
     /// How often each side of a link pings the other; 1 s to 5 min.
     pub heartbeat: Duration,
     /// How long in-flight requests may take to finish once a shutdown has begun.
@@ -70,6 +99,10 @@ pub struct Config {
     pub limits: Limits,
     /// Requests in flight at each facade.
     pub requests: u32,
+    /// What holds for single services; the default for all others.
+    pub services: BTreeMap<ServiceName, Service>,
+    /// Requests that may wait for an agent at once, at all facades together.
+    pub waiting_requests: u32,
     /// Values of `Origin` that an upgrade may carry, in lower case. Agents send none, browsers always do.
     pub allowed_origins: Vec<String>,
     /// What is permitted but probably not meant, each with its place.
@@ -128,6 +161,26 @@ pub struct JwtRule {
     pub issuer: usize,
     /// Its `sub`.
     pub subject: NamePattern,
+}
+
+/// What holds for one service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Service {
+    /// Whether idempotent requests may be sent a second time after a link was lost.
+    pub retry: bool,
+    /// Requests in flight.
+    pub max_in_flight: u32,
+    /// Requests that wait until there is room.
+    pub queue: u32,
+    /// How long each of them waits.
+    pub queue_timeout: Duration,
+}
+
+impl Default for Service {
+    fn default() -> Self {
+        Self { retry: true, max_in_flight: MAX_IN_FLIGHT, queue: QUEUE, queue_timeout: QUEUE_TIMEOUT }
+    }
 }
 
 /// A local HTTP listener.

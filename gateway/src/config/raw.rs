@@ -5,7 +5,8 @@ use settings::{At, CommandLine, Entries, Fault, Findings, Invalid, Source, Text,
 
 use super::Flags;
 
-/// Keys that only a gateway's configuration has: they tell one from an agent's.
+/// Keys that only a gateway's configuration has: they tell one from an agent's. Without `admission`, which is too near to
+/// `admin`, which both have.
 pub const KEYS_OF_ITS_OWN: &[&str] = &[
     "listen",
     "tls",
@@ -15,8 +16,11 @@ pub const KEYS_OF_ITS_OWN: &[&str] = &[
     "wait_for_agent",
     "agents",
     "issuers",
+    "admission_hold",
+    "state_file",
     "heartbeat",
     "allowed_origins",
+    "address_header",
 ];
 
 #[derive(Debug, Default, Deserialize)]
@@ -33,10 +37,15 @@ pub(super) struct RawConfig {
     pub(super) health: Option<At<RawListener>>,
     pub(super) agents: Vec<At<RawAgent>>,
     pub(super) issuers: Entries<At<RawIssuer>>,
+    pub(super) admission: Option<Text>,
+    pub(super) admission_hold: Option<Text>,
+    pub(super) state_file: Option<Text>,
     pub(super) heartbeat: Option<Text>,
     pub(super) drain_grace: Option<Text>,
+    pub(super) services: Entries<RawService>,
     pub(super) limits: RawGatewayLimits,
     pub(super) allowed_origins: Vec<Text>,
+    pub(super) address_header: Option<Text>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -51,6 +60,15 @@ pub(super) struct RawFacade {
     pub(super) mode: Option<Text>,
     pub(super) tls: Option<At<RawTls>>,
     pub(super) forwarded: Option<Text>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawService {
+    pub(super) retry: Option<Text>,
+    pub(super) max_in_flight: Option<Text>,
+    pub(super) queue: Option<Text>,
+    pub(super) queue_timeout: Option<Text>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -106,6 +124,8 @@ pub(super) struct RawGatewayLimits {
     window: Option<Text>,
     memory_per_link: Option<Text>,
     pub(super) requests_per_facade: Option<Text>,
+    pub(super) waiting_requests: Option<Text>,
+    pub(super) failed_attempts: Option<Text>,
 }
 
 impl RawGatewayLimits {

@@ -87,7 +87,8 @@ fn defaults() {
     assert_eq!((config.heartbeat, config.drain_grace), (Duration::from_secs(10), Duration::from_secs(25)));
     assert_eq!((config.limits.streams, config.limits.window), (1024, 256 * 1024));
     assert_eq!(config.limits.growth(), 64 * 1024 * 1024);
-    assert_eq!(config.requests, 4096);
+    assert_eq!((config.requests, config.waiting_requests, config.failed_attempts), (4096, 1024, 12));
+    assert_eq!((config.admission, config.state_file, config.address_header), (Admission::Auto, None, None));
     assert_eq!(config.allowed_origins, Vec::<String>::new());
     assert_eq!(config.warnings.len(), 1);
     assert!(config.warnings[0].starts_with("gateway.yaml: no agent credential"), "{:?}", config.warnings);
@@ -117,7 +118,11 @@ agents:
   - { name: b, token_file: other.token, services: [orders] }
 heartbeat: 5s
 drain_grace: 1m
-limits: { streams_per_link: 100, window: 1MiB, memory_per_link: 200MiB, requests_per_facade: 10 }
+limits: { streams_per_link: 100, window: 1MiB, memory_per_link: 200MiB, requests_per_facade: 10, waiting_requests: 5, failed_attempts: 0 }
+admission: approve
+admission_hold: 2s
+state_file: decisions.json
+address_header: X-Forwarded-For
 allowed_origins: [ "https://Console.example.org", "http://localhost:3000" ]
 "#;
     let config = Folder::new().config(text).unwrap();
@@ -128,6 +133,10 @@ allowed_origins: [ "https://Console.example.org", "http://localhost:3000" ]
     assert_eq!(hosts["orders.example.org"].as_str(), "orders");
     assert_eq!((config.limits.streams, config.limits.growth()), (100, 100 * 1024 * 1024));
     assert_eq!((config.requests, config.heartbeat.as_secs(), config.drain_grace.as_secs()), (10, 5, 60));
+    assert_eq!((config.waiting_requests, config.failed_attempts), (5, 0));
+    assert_eq!(config.admission, Admission::Approve { hold: Duration::from_secs(2) });
+    assert!(config.state_file.unwrap().ends_with("decisions.json"));
+    assert_eq!(config.address_header.unwrap(), "x-forwarded-for");
     assert_eq!(config.allowed_origins, ["https://console.example.org", "http://localhost:3000"]);
     assert_eq!(config.warnings, Vec::<String>::new());
 }
@@ -265,6 +274,10 @@ fn wrong_numbers_and_words() {
     );
     check("@path: tunnel\n", &["gateway.yaml:3:7", "not a path for the tunnel", "/reachback/v1"]);
     check("@path: /\n", &["gateway.yaml:3:7", "not a path for the tunnel"]);
+    check("@admission: ask\n", &["gateway.yaml:3:12", "auto", "approve"]);
+    check("@admission: approve\n", &["gateway.yaml:3:12", "nobody could approve", "add admin:"]);
+    check("@admission_hold: 16s\n", &["gateway.yaml:3:17", "write 0s to 15s"]);
+    check("@address_header: X Y\n", &["gateway.yaml:3:17", "not the name of a header"]);
     check("@allowed_origins: ['*']\n", &["gateway.yaml:3:19", "not an origin"]);
     check("@allowed_origins: [https://a/b]\n", &["gateway.yaml:3:19", "not an origin"]);
 }
@@ -277,6 +290,16 @@ fn everything_wrong_is_said_at_once_and_in_order() {
     let report = error.to_string();
     let places: Vec<&str> = report.lines().filter_map(|line| line.trim().strip_prefix("--> gateway.yaml:")).collect();
     assert_eq!(places, ["1:9", "3:15", "3:29", "4:12", "5:19"]);
+}
+
+#[test]
+fn approvals_that_nobody_remembers_are_warned_about() {
+    let check = |more: &str, fragment: &str| {
+        let config = Folder::new().config(&format!("{OF_THE_ISSUE}{more}\n")).unwrap();
+        assert!(config.warnings.iter().any(|warning| warning.contains(fragment)), "{more}: {:?}", config.warnings);
+    };
+    check("admission: approve", "without `state_file` approvals are forgotten");
+    check("admission_hold: 5s", "has no meaning without `admission: approve`");
 }
 
 #[test]

@@ -1,19 +1,23 @@
-//! A request over a link: to another one, as long as nobody has processed it, and back with the answer's head.
+//! A request over a link: to another one, for as long as that can do no harm, and back with the answer's head.
 
 use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration};
 
-use hyper::body::{Body as _, Incoming};
 use proto::{
-    link::{Answered, BodyWriter, Connection},
-    session::{OpenError, StreamError},
+    hop::is_idempotent,
+    link::{Answered, BodyWriter, Connection, Response},
     wire::{Failure, FailureCode, RequestHead, ServiceName},
 };
 use tracing::debug;
 
-use super::upload::{Manner, Uploaded, upload};
+use super::{
+    delivery::{Unanswered, answered},
+    kept::Source,
+    upload::{Upload, Uploaded},
+};
 use crate::{
+    failure::Failed,
     limits::LINKS_TRIED,
-    registry::{Registry, Unavailable},
+    registry::{Chosen, InFlight, Registry, Tried, Unavailable},
 };
 
 /// What an exchange brought.
@@ -21,122 +25,135 @@ pub(super) struct Exchanged {
     pub(super) answered: Answered,
     /// The open half of a request that asks for an upgrade.
     pub(super) raw: Option<BodyWriter>,
+    /// The request's place among those of its service, held until the answer is complete.
+    pub(super) place: Option<InFlight>,
 }
 
-/// Sends a request over a link that serves its name, and waits for the answer's head. A link that did not process it
-/// hands it back, and another is asked, whatever the method. What an attempt means is decided there; here, only
-/// whether there is another.
+/// Sends a request over a link that serves its name, and waits for the answer's head. How far an attempt got is decided
+/// there; here, only whether there is another.
 pub(super) async fn exchange(
     registry: &Registry,
     wait: Duration,
     head: Arc<RequestHead>,
-    mut body: Incoming,
-    manner: Manner,
-) -> Result<Exchanged, Failure> {
+    mut content: Content,
+) -> Result<Exchanged, Failed> {
     // The usual request is answered by the first, and nothing is allocated for the others.
-    let mut tried = Vec::new();
-    let mut last = None;
+    let (mut tried, mut place, mut failed) = (Vec::new(), None, None);
     loop {
         let chosen = match registry.choose_within(&head.service, wait, &tried).await {
             Ok(chosen) => chosen,
-            Err(why) => return Err(last.unwrap_or_else(|| unavailable(why, &head.service))),
+            Err(why) => return Err(failed.unwrap_or_else(|| unavailable(why, &head.service).into())),
         };
-        let Unanswered { failure, unread } = match attempt(&chosen.connection, head.clone(), body, manner).await {
-            Ok(exchanged) => return Ok(exchanged),
-            Err(unanswered) => unanswered,
+        let Chosen { link, connection, instance, place: taken } = chosen;
+        place = place.or(taken);
+        let Attempted { unanswered, at_hand } = match attempt(&connection, head.clone(), content).await {
+            Ok((answered, raw)) => return Ok(Exchanged { answered: truly(answered, failed.as_ref()), raw, place }),
+            Err(attempted) => attempted,
         };
-        match unread {
-            Some(unread) if tried.len() + 1 < LINKS_TRIED => body = unread,
+        let is_last = tried.len() + 1 == LINKS_TRIED;
+        let (again, whole_agent) = match &unanswered {
+            Unanswered::Unsent { whole_agent, .. } => (!is_last, *whole_agent),
+            Unanswered::Sent(_) => (!is_last && at_hand.is_some() && may_repeat(registry, &head), false),
+            Unanswered::Spoilt(_) => (false, false),
+        };
+        let failure = worse(failed, unanswered.failure());
+        content = match at_hand {
+            Some(content) if again => content,
             _ => return Err(failure),
-        }
-        debug!(request_id = %head.request_id, reason = &*failure.message, "a link did not process it: trying another");
-        tried.push(chosen.link);
-        last = Some(failure);
+        };
+        debug!(request_id = %head.request_id, reason = &*failure.failure.message, "no answer: trying another link");
+        tried.push(Tried { link, instance, whole_agent });
+        failed = Some(failure);
     }
 }
 
-/// Why a link gave no answer.
-struct Unanswered {
-    failure: Failure,
-    /// The body, if nobody has processed the request and nothing of it is read: both can be offered to another link.
-    unread: Option<Incoming>,
+/// Whether a request that may have been processed may be sent again.
+fn may_repeat(registry: &Registry, head: &RequestHead) -> bool {
+    is_idempotent(&head.method) && registry.pay_for_retry(&head.service)
+}
+
+/// Once it was sent, no later failure makes it unsent.
+fn worse(earlier: Option<Failed>, failed: Failed) -> Failed {
+    earlier.filter(|earlier| !earlier.failure.retry_safe).unwrap_or(failed)
+}
+
+/// As [`worse`], for an agent that speaks for its own attempt only.
+fn truly(answered: Answered, earlier: Option<&Failed>) -> Answered {
+    let was_sent = earlier.is_some_and(|earlier| !earlier.failure.retry_safe);
+    match answered {
+        Answered::Failure(failure) if was_sent => Answered::Failure(Failure { retry_safe: false, ..failure }),
+        answered => answered,
+    }
+}
+
+/// What a request consists of besides its head.
+#[derive(Debug)]
+pub(super) enum Content {
+    Nothing,
+    Body(Source),
+}
+
+/// A try without an answer.
+struct Attempted {
+    unanswered: Unanswered,
+    /// All that followed the head, if it can be sent again.
+    at_hand: Option<Content>,
 }
 
 /// Once over one link.
 async fn attempt(
     connection: &Connection,
     head: Arc<RequestHead>,
-    body: Incoming,
-    manner: Manner,
-) -> Result<Exchanged, Unanswered> {
-    let (bodiless, upgrade) = (body.is_end_stream(), head.upgrade);
-    let (writer, response) = match connection.open(head, bodiless && !upgrade) {
+    content: Content,
+) -> Result<(Answered, Option<BodyWriter>), Attempted> {
+    let upgrade = head.upgrade;
+    let (writer, response) = match connection.open(head, matches!(content, Content::Nothing) && !upgrade) {
         Ok(opened) => opened,
-        Err(error) => return Err(Unanswered { failure: not_opened(error), unread: Some(body) }),
+        Err(error) => return Err(Attempted { unanswered: error.into(), at_hand: Some(content) }),
     };
-    if bodiless {
-        let raw = Some(writer).filter(|_| upgrade);
-        let answered = response.await.map_err(|error| unanswered(&error, Some(body)))?;
-        return Ok(Exchanged { answered, raw });
+    let outcome = match content {
+        // Boxed, so that requests without a body have small tasks.
+        Content::Body(source) => return Box::pin(with_body(source, writer, response)).await,
+        Content::Nothing => response.await,
+    };
+    match outcome.map_err(Unanswered::from).and_then(answered) {
+        Ok(answered) => Ok((answered, Some(writer).filter(|_| upgrade))),
+        Err(unanswered) => Err(Attempted { unanswered, at_hand: Some(Content::Nothing) }),
     }
+}
+
+/// Uploads, and waits for the answer at the same time.
+async fn with_body(
+    source: Source,
+    writer: BodyWriter,
+    response: Response,
+) -> Result<(Answered, Option<BodyWriter>), Attempted> {
     // Declared before the response and thereby dropped after it: a client that goes cancels its call.
-    let mut upload = Box::pin(upload(body, writer, manner));
+    let mut upload = Upload::new(source, writer);
     let mut response = pin!(response);
     let mut uploaded = None;
-    let answered = poll_fn(|cx| {
+    let outcome = poll_fn(|cx| {
         if uploaded.is_none()
-            && let Poll::Ready(ended) = upload.as_mut().poll(cx)
+            && let Poll::Ready(ended) = upload.poll(cx)
         {
             uploaded = Some(ended);
         }
         response.as_mut().poll(cx)
     });
-    let error = match answered.await {
+    match outcome.await.map_err(Unanswered::from).and_then(answered) {
         Ok(answered) => {
             if uploaded.is_none() {
                 // The answer begins while the body still comes: neither waits for the other.
-                tokio::spawn(upload);
+                upload.keep_nothing();
+                tokio::spawn(poll_fn(move |cx| upload.poll(cx)));
             }
-            return Ok(Exchanged { answered, raw: None });
+            Ok((answered, None))
         }
-        Err(error) => error,
-    };
-    let uploaded = match uploaded {
-        Some(uploaded) => uploaded,
-        // The stream is over, so that the upload notices at once that nobody wants it.
-        None => upload.await,
-    };
-    Err(match uploaded {
-        Uploaded::CutShort => {
-            let failure =
-                Failure::new(FailureCode::BadRequest, "the request's body was cut short, or its chunks are malformed");
-            Unanswered { failure, unread: None }
+        Err(_) if uploaded == Some(Uploaded::CutShort) => {
+            Err(Attempted { unanswered: Unanswered::cut_short(), at_hand: None })
         }
-        Uploaded::Unread(body) => unanswered(&error, Some(body)),
-        Uploaded::Whole | Uploaded::Unwanted => unanswered(&error, None),
-    })
-}
-
-/// What it means for the client that the stream ended before an answer came. `unread` counts only if nobody has
-/// processed the request.
-fn unanswered(error: &StreamError, unread: Option<Incoming>) -> Unanswered {
-    let (failure, is_unprocessed) = match error {
-        StreamError::NotProcessed => {
-            let message = "the agent took no new request: it is draining or full";
-            (Failure::retry_safe(FailureCode::Overloaded, message), true)
-        }
-        StreamError::LinkLost { sent: false } => {
-            (Failure::retry_safe(FailureCode::NoAgent, "the link was lost before the request was sent"), true)
-        }
-        StreamError::LinkLost { sent: true } => {
-            let message = "the link was lost after the request was sent; it may have been processed";
-            (Failure::new(FailureCode::LinkLost, message), false)
-        }
-        StreamError::Reset { .. } => {
-            (Failure::new(FailureCode::Internal, format!("the agent gave up: {error}")), false)
-        }
-    };
-    Unanswered { failure, unread: unread.filter(|_| is_unprocessed) }
+        Err(unanswered) => Err(Attempted { unanswered, at_hand: upload.into_source().map(Content::Body) }),
+    }
 }
 
 fn unavailable(why: Unavailable, service: &ServiceName) -> Failure {
@@ -144,13 +161,17 @@ fn unavailable(why: Unavailable, service: &ServiceName) -> Failure {
         Unavailable::NoAgent => {
             Failure::retry_safe(FailureCode::NoAgent, format!("no agent that serves {service} is connected"))
         }
-        Unavailable::Full => Failure::retry_safe(
+        Unavailable::Crowded(most) => Failure::retry_safe(
+            FailureCode::Overloaded,
+            format!("{most} requests wait for an agent already, as many as limits.waiting_requests allows"),
+        ),
+        Unavailable::Full | Unavailable::Tried => Failure::retry_safe(
             FailureCode::Overloaded,
             format!("every link that serves {service} has as many streams open as it takes"),
         ),
+        Unavailable::Busy(most) => Failure::retry_safe(
+            FailureCode::Overloaded,
+            format!("{service} has {most} requests in flight, as many as its max_in_flight allows"),
+        ),
     }
-}
-
-fn not_opened(error: OpenError) -> Failure {
-    Failure::retry_safe(FailureCode::Overloaded, error.to_string())
 }

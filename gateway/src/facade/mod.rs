@@ -1,11 +1,13 @@
 //! A facade: plain local HTTP on one side, streams on the other.
 
 mod answer;
+mod delivery;
 mod exchange;
 mod forwarded;
 mod grpc;
 mod head;
 mod http2;
+mod kept;
 mod proxy;
 mod request_id;
 mod route;
@@ -22,6 +24,7 @@ use std::{
 
 use axum::body::Body;
 use http::{Request, Response, Version};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use proto::{
     link::Answered,
@@ -30,16 +33,16 @@ use proto::{
 use tracing::{debug, warn};
 
 use self::{
-    exchange::{Exchanged, exchange},
+    exchange::{Content, Exchanged, exchange},
     forwarded::Hop,
-    upload::Manner,
+    kept::{Manner, Room, Source},
 };
 use crate::{
     client::Busy,
     config,
     failure::{self, Asked, Failed},
     listener::Peer,
-    registry::Registry,
+    registry::{InFlight, Registry},
     serve::Arrival,
 };
 
@@ -51,11 +54,13 @@ pub(crate) struct Facade {
     /// Requests that may be in flight.
     most: u32,
     in_flight: Arc<AtomicU32>,
+    /// For bodies that may have to be sent again.
+    room: Arc<Room>,
 }
 
 impl Facade {
     pub(crate) fn new(settings: config::Facade, registry: Arc<Registry>, most: u32) -> Self {
-        Self { settings, registry, most, in_flight: Arc::default() }
+        Self { settings, registry, most, in_flight: Arc::default(), room: Arc::default() }
     }
 
     /// Requests whose answers are not complete.
@@ -102,7 +107,7 @@ impl Facade {
         asked: &Asked,
         busy: Busy,
     ) -> Result<Response<Body>, Failed> {
-        let slot = Slot::take(&self.in_flight, self.most, busy)?;
+        let mut slot = Slot::take(&self.in_flight, self.most, busy)?;
         let (mut parts, body) = request.into_parts();
         http2::read_as_http1(&mut parts)?;
         let routed = route::route(&self.settings.routing, &mut parts)?;
@@ -112,8 +117,13 @@ impl Facade {
         let head = head::request(parts, routed, hop, asked.id.clone(), upgrade.is_some())?;
         let held_back = head::expects_continue(&head.headers)?;
         let manner = Manner { held_back, is_http2: version == Version::HTTP_2 };
+        let content = match body.is_end_stream() {
+            true => Content::Nothing,
+            false => Content::Body(Source::new(body, manner, &self.room)),
+        };
         let wait = self.settings.wait_for_agent;
-        let Exchanged { answered, raw } = exchange(&self.registry, wait, head.into(), body, manner).await?;
+        let Exchanged { answered, raw, place } = exchange(&self.registry, wait, head.into(), content).await?;
+        slot.place = place;
         if let Some((upgrade, raw)) = upgrade.zip(raw) {
             return upgrade::response(answered, upgrade, raw, asked, slot);
         }
@@ -128,6 +138,8 @@ impl Facade {
 #[derive(Debug)]
 struct Slot {
     in_flight: Arc<AtomicU32>,
+    /// The place among those of its service, once it has a link.
+    place: Option<InFlight>,
     busy: Busy,
 }
 
@@ -139,7 +151,7 @@ impl Slot {
                 format!("this facade has {most} requests in flight, as many as limits.requests_per_facade allows");
             return Err(Failure::retry_safe(FailureCode::Overloaded, message));
         }
-        Ok(Self { in_flight: in_flight.clone(), busy })
+        Ok(Self { in_flight: in_flight.clone(), place: None, busy })
     }
 }
 

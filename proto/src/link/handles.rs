@@ -197,17 +197,14 @@ impl BodyWriter {
     ///
     /// # Errors
     /// [`StreamError`] if it will not be.
-    pub async fn invited(&mut self) -> Result<(), StreamError> {
-        std::future::poll_fn(|cx| {
-            self.shared.with(|inner| {
-                if inner.session.is_invited(self.id)? {
-                    return Poll::Ready(Ok(()));
-                }
+    pub fn poll_invited(&self, cx: &Context<'_>) -> Poll<Result<(), StreamError>> {
+        self.shared.with(|inner| match inner.session.is_invited(self.id)? {
+            true => Poll::Ready(Ok(())),
+            false => {
                 inner.wait(self.id, Half::Writer, cx.waker());
                 Poll::Pending
-            })
+            }
         })
-        .await
     }
 
     /// Waits until there is a reason to write no further: nobody wants it, or the deadline has passed.

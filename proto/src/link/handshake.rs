@@ -87,6 +87,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pending<S> {
         &self.hello
     }
 
+    /// Waits, in place of an answer, for what ends the wait: the agent goes, or says something although it is not its
+    /// turn, pings included. Answering is possible as long as this has not returned.
+    pub async fn interrupted(&mut self) -> GreetingError {
+        match self.socket.next().await {
+            Some(Ok(Message::Close(_)) | Err(Error::ConnectionClosed)) | None => {
+                GreetingError::Lost("closed".to_owned())
+            }
+            Some(Ok(_)) => violation(&mut self.socket, "the agent speaks before it was answered").await,
+            Some(Err(error)) => GreetingError::Lost(error.to_string()),
+        }
+    }
+
     /// Answers with the gateway's hello.
     ///
     /// # Errors

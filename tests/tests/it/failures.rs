@@ -92,11 +92,15 @@ async fn an_agent_that_comes_during_the_wait_serves() {
     assert_eq!(answer.status(), 200);
 }
 
+/// Whoever finds no room is told at once.
+const NO_QUEUE: &str = "services: { orders: { queue: 0 } }";
+const NO_QUEUE_AND_TWO_STREAMS: &str = "services: { orders: { queue: 0 } }\nlimits: { streams_per_link: 2 }";
+
 #[tokio::test]
 async fn more_than_the_link_or_the_facade_takes() {
     let limits = [
-        Setup { agent: "limits: { streams_per_link: 2 }", ..Setup::default() },
-        Setup { gateway: "limits: { streams_per_link: 2 }", ..Setup::default() },
+        Setup { agent: "limits: { streams_per_link: 2 }", gateway: NO_QUEUE, ..Setup::default() },
+        Setup { gateway: NO_QUEUE_AND_TWO_STREAMS, ..Setup::default() },
         Setup { gateway: "limits: { requests_per_facade: 2 }", ..Setup::default() },
     ];
     for setup in limits {

@@ -1,22 +1,40 @@
 //! Which links serve which services, and the wait for one that does.
 
+mod budget;
+mod choice;
+mod load;
+
 use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard},
-    time::{Duration, Instant},
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Instant,
 };
 
-use proto::{link::Connection, session::OpenError, wire::ServiceName};
+use proto::{link::Connection, wire::ServiceName};
 use tokio::sync::watch;
 
-use crate::{limits::LINKS_PER_AGENT, listener::Peer};
+use self::{budget::Budget, load::Load};
+pub(crate) use self::{
+    choice::{Chosen, Tried, Unavailable},
+    load::InFlight,
+};
+use crate::{config, limits::LINKS_PER_AGENT, listener::Peer};
 
 /// Every live link of the gateway.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Registry {
     state: Mutex<State>,
     /// Counts changes; whoever waits for an agent watches it.
     changes: watch::Sender<u64>,
+    /// Requests that wait for an agent.
+    waiting: AtomicU32,
+    /// How many of them there may be.
+    most_waiting: u32,
+    /// What the configuration says of single services.
+    settings: BTreeMap<ServiceName, config::Service>,
 }
 
 #[derive(Debug, Default)]
@@ -28,29 +46,26 @@ struct State {
     places: HashMap<String, usize>,
 }
 
-/// The links that serve one name.
-#[derive(Debug, Default)]
+/// The links that serve one name, and how much they have to do for it.
+#[derive(Debug)]
 struct Serving {
     links: Vec<LinkId>,
     /// Where the next search begins, so that equals take turns.
     turn: usize,
+    load: Arc<Load>,
+    budget: Budget,
+    /// Requests that were sent a second time.
+    retries: u64,
 }
 
 /// The number of a link, never used again.
 pub(crate) type LinkId = u64;
 
-/// A link that was chosen.
-#[derive(Clone, Debug)]
-pub(crate) struct Chosen {
-    pub(crate) link: LinkId,
-    pub(crate) connection: Connection,
-}
-
 /// A live link, as the registry and `/status` know it.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub(crate) agent: String,
-    pub(crate) instance: String,
+    pub(crate) instance: Arc<str>,
     pub(crate) version: String,
     pub(crate) address: Peer,
     pub(crate) since: Instant,
@@ -58,82 +73,64 @@ pub(crate) struct Entry {
     pub(crate) connection: Connection,
 }
 
-/// Why no link can take a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unavailable {
-    /// No link serves the name, or all that do are draining.
-    NoAgent,
-    /// Those that serve it have as many streams as they take, or have been tried.
-    Full,
+/// A service, as `/status` tells it.
+#[derive(Debug)]
+pub(crate) struct Served {
+    pub(crate) service: ServiceName,
+    pub(crate) in_flight: u32,
+    pub(crate) waiting: u32,
+    pub(crate) retries: u64,
 }
 
 impl Registry {
+    /// Without links. At most `most_waiting` requests wait for one at once.
+    pub(crate) fn new(settings: BTreeMap<ServiceName, config::Service>, most_waiting: u32) -> Self {
+        let (state, changes) = (Mutex::default(), watch::Sender::default());
+        Self { state, changes, waiting: AtomicU32::new(0), most_waiting, settings }
+    }
+
+    /// Requests that wait for an agent.
+    pub(crate) fn waiting(&self) -> u32 {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Closes every link of an agent, in the middle of whatever it does; how many there were.
+    pub(crate) fn close(&self, agent: &str) -> usize {
+        let state = self.lock();
+        let links = state.links.values().filter(|entry| entry.agent == agent);
+        links.map(|entry| entry.connection.close()).count()
+    }
+
     /// Adds a link. It stays until the returned guard is dropped.
     pub(crate) fn add(&self, entry: Entry) -> Registered<'_> {
         let mut state = self.lock();
         let id = state.next_id;
         state.next_id += 1;
-        state.index(id, &entry.services);
+        self.index(&mut state, id, &entry.services);
         state.links.insert(id, entry);
         drop(state);
         self.changed();
         Registered { registry: self, id }
     }
 
-    /// The link that serves a name with the fewest streams in flight; among equals, each in its turn. Those that were
-    /// `tried` already are not asked again.
-    pub(crate) fn choose(&self, service: &ServiceName, tried: &[LinkId]) -> Result<Chosen, Unavailable> {
+    /// Pays for sending a request of a service a second time; `false` if there have been too many.
+    pub(crate) fn pay_for_retry(&self, service: &ServiceName) -> bool {
         let mut state = self.lock();
-        let State { links, by_service, .. } = &mut *state;
-        let serving = by_service.get_mut(service).ok_or(Unavailable::NoAgent)?;
-        if tried.is_empty() {
-            // Turns are the requests': a second try must not hand the next one to whoever has just refused.
-            serving.turn = serving.turn.wrapping_add(1);
-        }
-        let (later, first) = serving.links.split_at(serving.turn % serving.links.len());
-        let mut unavailable = Unavailable::NoAgent;
-        let mut best: Option<(usize, LinkId, &Connection)> = None;
-        for (&id, connection) in first.iter().chain(later).map(|id| (id, &links[id].connection)) {
-            match connection.can_open() {
-                Ok(()) if tried.contains(&id) => unavailable = Unavailable::Full,
-                Ok(()) => {
-                    // One link is the usual case, and needs no comparison.
-                    let streams = if serving.links.len() == 1 { 0 } else { connection.streams() };
-                    if best.is_none_or(|(least, ..)| streams < least) {
-                        best = Some((streams, id, connection));
-                    }
-                }
-                Err(OpenError::Full) => unavailable = Unavailable::Full,
-                Err(OpenError::Draining | OpenError::Ended) => {}
-            }
-        }
-        best.map(|(_, link, connection)| Chosen { link, connection: connection.clone() }).ok_or(unavailable)
+        let Some(serving) = state.by_service.get_mut(service) else { return false };
+        let paid = serving.load.settings.retry && serving.budget.spend(Instant::now());
+        serving.retries += u64::from(paid);
+        paid
     }
 
-    /// As [`Registry::choose`], but waits a while for an agent if there is none.
-    pub(crate) async fn choose_within(
-        &self,
-        service: &ServiceName,
-        wait: Duration,
-        tried: &[LinkId],
-    ) -> Result<Chosen, Unavailable> {
-        match self.choose(service, tried) {
-            Err(Unavailable::NoAgent) if !wait.is_zero() => {}
-            chosen => return chosen,
-        }
-        tokio::time::timeout(wait, self.comes(service, tried)).await.unwrap_or(Err(Unavailable::NoAgent))
-    }
-
-    /// Waits until a service has a link, or has only full ones.
-    async fn comes(&self, service: &ServiceName, tried: &[LinkId]) -> Result<Chosen, Unavailable> {
-        let mut changes = self.changes.subscribe();
-        loop {
-            match self.choose(service, tried) {
-                Err(Unavailable::NoAgent) => {}
-                chosen => return chosen,
-            }
-            changes.changed().await.expect("the sender lives as long as the registry");
-        }
+    /// Every service that has a link, by name.
+    pub(crate) fn served(&self) -> Vec<Served> {
+        let served = |(service, serving): (&ServiceName, &Serving)| Served {
+            service: service.clone(),
+            in_flight: serving.load.in_flight(),
+            waiting: serving.load.waiting(),
+            retries: serving.retries,
+        };
+        self.lock().by_service.iter().map(served).collect()
     }
 
     /// Takes one of the [`LINKS_PER_AGENT`] places of an agent, for the link that is about to be; `None` if all are
@@ -155,6 +152,16 @@ impl Registry {
         entries
     }
 
+    fn index(&self, state: &mut State, id: LinkId, services: &[ServiceName]) {
+        for service in services {
+            let serving = state.by_service.entry(service.clone()).or_insert_with(|| {
+                let settings = self.settings.get(service).copied().unwrap_or_default();
+                Serving::new(settings)
+            });
+            serving.links.push(id);
+        }
+    }
+
     fn changed(&self) {
         self.changes.send_modify(|count| *count += 1);
     }
@@ -164,23 +171,27 @@ impl Registry {
     }
 }
 
-impl State {
-    fn index(&mut self, id: LinkId, services: &[ServiceName]) {
-        for service in services {
-            self.by_service.entry(service.clone()).or_default().links.push(id);
-        }
+impl Serving {
+    fn new(settings: config::Service) -> Self {
+        let load = Arc::new(Load::new(settings));
+        Self { links: Vec::new(), turn: 0, load, budget: Budget::new(Instant::now()), retries: 0 }
     }
+}
 
+impl State {
+    /// Takes a link from its services, but leaves a service without any.
     fn unindex(&mut self, id: LinkId) {
         let Some(entry) = self.links.get(&id) else { return };
         for service in &entry.services {
             if let Some(serving) = self.by_service.get_mut(service) {
                 serving.links.retain(|other| *other != id);
-                if serving.links.is_empty() {
-                    self.by_service.remove(service);
-                }
             }
         }
+    }
+
+    /// Forgets services that nobody serves and nobody uses.
+    fn forget_unserved(&mut self) {
+        self.by_service.retain(|_, serving| !serving.links.is_empty() || serving.load.is_used());
     }
 }
 
@@ -215,7 +226,8 @@ impl Registered<'_> {
     pub(crate) fn replace_services(&self, services: Vec<ServiceName>) {
         let mut state = self.registry.lock();
         state.unindex(self.id);
-        state.index(self.id, &services);
+        self.registry.index(&mut state, self.id, &services);
+        state.forget_unserved();
         if let Some(entry) = state.links.get_mut(&self.id) {
             entry.services = services;
         }
@@ -228,6 +240,7 @@ impl Drop for Registered<'_> {
     fn drop(&mut self) {
         let mut state = self.registry.lock();
         state.unindex(self.id);
+        state.forget_unserved();
         state.links.remove(&self.id);
     }
 }

@@ -1,12 +1,18 @@
-//! The gateway about itself: probes on `health`, and everything on the loopback `admin` listener. Read-only.
+//! The gateway about itself: probes on `health`, and everything on the loopback `admin` listener, where it is also
+//! decided about agents.
+
+mod agents;
+mod guard;
 
 use std::{sync::Arc, time::Instant};
 
-use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
+use axum::{Json, Router, extract::State, http::StatusCode, middleware::from_fn, routing::get};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use self::agents::{DecisionStatus, PendingStatus};
 use crate::{
+    admission::Admission,
     auth::KeySet,
     certificates::Certificate,
     config::{Hosts, Routing},
@@ -20,6 +26,7 @@ pub(crate) struct Status {
     pub(crate) name: String,
     pub(crate) started: Instant,
     pub(crate) registry: Arc<Registry>,
+    pub(crate) admission: Arc<Admission>,
     pub(crate) facades: Vec<Arc<Facade>>,
     pub(crate) certificates: Vec<Arc<Certificate>>,
     pub(crate) key_sets: Vec<Arc<KeySet>>,
@@ -31,9 +38,10 @@ pub(crate) fn health(status: Arc<Status>) -> Router {
     Router::new().route("/livez", get(async || "ok\n")).route("/readyz", get(ready)).with_state(status)
 }
 
-/// Those, and what only the host itself may read.
+/// Those, and what only the host itself may read and decide.
 pub(crate) fn admin(status: Arc<Status>) -> Router {
-    health(status.clone()).merge(Router::new().route("/status", get(full)).with_state(status))
+    let routes = Router::new().route("/status", get(full)).merge(agents::routes()).with_state(status.clone());
+    health(status).merge(routes).layer(from_fn(guard::local_programs_only))
 }
 
 #[derive(Serialize)]
@@ -62,6 +70,11 @@ struct Full {
     certificates: Vec<CertificateStatus>,
     issuers: Vec<IssuerStatus>,
     streams: usize,
+    /// Requests that wait for an agent.
+    waiting: u32,
+    admission: &'static str,
+    pending: Vec<PendingStatus>,
+    decisions: Vec<DecisionStatus>,
 }
 
 #[derive(Serialize)]
@@ -80,6 +93,10 @@ struct LinkStatus {
 struct ServiceStatus {
     agents: std::collections::BTreeSet<String>,
     links: usize,
+    /// Requests in flight, those that wait for room, and how many were sent a second time.
+    requests: u32,
+    waiting: u32,
+    retries: u64,
 }
 
 #[derive(Serialize)]
@@ -121,10 +138,15 @@ async fn full(State(status): State<Arc<Status>>) -> Json<Full> {
             services: entry.services.iter().map(ToString::to_string).collect(),
             address: entry.address.to_string(),
             agent: entry.agent,
-            instance: entry.instance,
+            instance: entry.instance.to_string(),
             version: entry.version,
         });
     }
+    for served in status.registry.served() {
+        let known = services.entry(served.service.to_string()).or_default();
+        (known.requests, known.waiting, known.retries) = (served.in_flight, served.waiting, served.retries);
+    }
+    let (pending, decisions) = agents::overview(&status.admission);
     Json(Full {
         gateway: status.name.clone(),
         version: env!("CARGO_PKG_VERSION"),
@@ -133,6 +155,10 @@ async fn full(State(status): State<Arc<Status>>) -> Json<Full> {
         streams: links.iter().map(|link| link.streams).sum(),
         links,
         services,
+        waiting: status.registry.waiting(),
+        admission: agents::rule(&status.admission),
+        pending,
+        decisions,
         facades: status.facades.iter().map(|facade| facade_status(facade)).collect(),
         certificates: status.certificates.iter().map(|certificate| certificate_status(certificate)).collect(),
         issuers: status.key_sets.iter().map(|keys| issuer_status(keys)).collect(),

@@ -1,0 +1,227 @@
+//! `reachback agents`: shows a running gateway's agents, and decides about them, over its `admin` listener.
+
+use std::{net::SocketAddr, time::Duration};
+
+use bytes::Bytes;
+use clap::Subcommand;
+use http::{Request, StatusCode, header};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::{net::TcpStream, time::timeout};
+
+use crate::exit::Exit;
+
+/// How long the gateway may take: it is on this machine, but a decision waits for the disk.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Bytes of an answer; a status of a large fleet fits.
+const ANSWER_BYTES: usize = 64 * 1024 * 1024;
+
+/// Which agents a gateway knows, and which it lets in.
+#[derive(Debug, clap::Args)]
+pub(crate) struct AgentsArgs {
+    /// The gateway's `admin` listener
+    #[arg(long, global = true, value_name = "ADDR", default_value = "127.0.0.1:7101", value_parser = loopback)]
+    admin: SocketAddr,
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// List the agents that are linked, that wait for approval, and that were decided about
+    List,
+    /// Let an agent in that waits, now and from now on
+    Approve {
+        /// What `list` calls it
+        agent: String,
+    },
+    /// Send an agent away that waits, now and from now on
+    Reject {
+        /// What `list` calls it
+        agent: String,
+    },
+    /// End an agent's links at once, and send it away from now on
+    Revoke {
+        /// What `list` calls it
+        agent: String,
+    },
+}
+
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let wrong = "write the address of the gateway's `admin` listener, which is loopback, such as 127.0.0.1:7101";
+    settings::net::loopback_address(text).map_err(|_| wrong.to_owned())
+}
+
+pub(crate) async fn run(AgentsArgs { admin, action }: AgentsArgs) -> Result<(), Exit> {
+    let (verb, agent) = match action {
+        Action::List => {
+            let (_, status) = ask(admin, Request::get("/status"), String::new()).await?;
+            let status: Status = serde_json::from_slice(&status).map_err(|_| not_a_gateway(admin))?;
+            print!("{}", shown(&status));
+            return Ok(());
+        }
+        Action::Approve { agent } => ("approve", agent),
+        Action::Reject { agent } => ("reject", agent),
+        Action::Revoke { agent } => ("revoke", agent),
+    };
+    let request = Request::post(format!("/agents/{verb}")).header(header::CONTENT_TYPE, "application/json");
+    let (code, answer) = ask(admin, request, json!({ "agent": agent }).to_string()).await?;
+    let answer: Value = serde_json::from_slice(&answer).map_err(|_| not_a_gateway(admin))?;
+    if code != StatusCode::OK {
+        return Err(answer["error"].as_str().map_or_else(|| not_a_gateway(admin), |why| Exit::failed(plain(why))));
+    }
+    println!("{}", told(&agent, &answer));
+    Ok(())
+}
+
+/// What a decision has come to.
+fn told(agent: &str, answer: &Value) -> String {
+    let names = answer["services"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let services: Vec<&str> = names.collect();
+    let services = if services.is_empty() { "no services".to_owned() } else { services.join(", ") };
+    match (answer["decision"].as_str(), &answer["links_closed"]) {
+        (Some("approved"), _) => format!("{} is approved for {services}", plain(agent)),
+        (_, closed) => format!("{} is rejected from now on; links closed: {closed}", plain(agent)),
+    }
+}
+
+fn not_a_gateway(admin: SocketAddr) -> Exit {
+    Exit::failed(format_args!(
+        "what listens on {admin} does not answer as a gateway does\n = is it the `admin` listener of one?"
+    ))
+}
+
+/// One request, on a connection of its own.
+async fn ask(admin: SocketAddr, request: http::request::Builder, body: String) -> Result<(StatusCode, Bytes), Exit> {
+    let failed = |error: &dyn std::fmt::Display| {
+        let remedy = "does the gateway run, and is that its `admin` listener? Name another with --admin";
+        Exit::failed(format_args!("cannot ask the gateway on {admin}: {error}\n = {remedy}"))
+    };
+    let asked = async {
+        let stream = TcpStream::connect(admin).await.map_err(|error| failed(&error))?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| failed(&error))?;
+        tokio::spawn(connection);
+        let request = request.header(header::HOST, admin.to_string()).body(Full::new(Bytes::from(body)));
+        let response = sender.send_request(request.map_err(|error| failed(&error))?).await;
+        let response = response.map_err(|error| failed(&error))?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), ANSWER_BYTES).collect().await;
+        Ok((status, body.map_err(|error| failed(&error))?.to_bytes()))
+    };
+    timeout(PATIENCE, asked).await.unwrap_or_else(|_| Err(failed(&"it does not answer")))
+}
+
+/// What of a gateway's `/status` is about agents.
+#[derive(Deserialize)]
+struct Status {
+    admission: String,
+    links: Vec<Link>,
+    pending: Vec<Pending>,
+    decisions: Vec<Decision>,
+}
+
+#[derive(Deserialize)]
+struct Link {
+    agent: String,
+    address: String,
+    services: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Pending {
+    agent: String,
+    calls_itself: String,
+    instance: String,
+    address: String,
+    services: Vec<String>,
+    fingerprint: Option<String>,
+    links: usize,
+    last_s: u64,
+}
+
+#[derive(Deserialize)]
+struct Decision {
+    agent: String,
+    decision: String,
+    services: Vec<String>,
+}
+
+/// A table: those that somebody has to decide about come first.
+fn shown(status: &Status) -> String {
+    let mut rows = vec![["AGENT", "STATE", "SERVICES", "FROM"].map(str::to_owned)];
+    for waits in &status.pending {
+        let here = if waits.links > 0 { "waiting now".to_owned() } else { format!("last {} s ago", waits.last_s) };
+        let mut from = format!("{}, {here}, calls itself {} ({})", waits.address, waits.calls_itself, waits.instance);
+        from.extend(waits.fingerprint.iter().map(|fingerprint| format!(", certificate {fingerprint}")));
+        rows.push([waits.agent.clone(), "pending".to_owned(), waits.services.join(" "), from]);
+    }
+    for link in &status.links {
+        rows.push([link.agent.clone(), "linked".to_owned(), link.services.join(" "), link.address.clone()]);
+    }
+    let is_linked = |agent: &str| status.links.iter().any(|link| link.agent == agent);
+    for decided in status.decisions.iter().filter(|decided| !is_linked(&decided.agent)) {
+        rows.push([decided.agent.clone(), decided.decision.clone(), decided.services.join(" "), String::new()]);
+    }
+    let rows: Vec<[String; 4]> = rows.into_iter().map(|row| row.map(|cell| plain(&cell))).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
+    let (agent, state, services) = (width(0), width(1), width(2));
+    let line =
+        |[a, b, c, d]: &[String; 4]| format!("{a:agent$}  {b:state$}  {c:services$}  {d}").trim_end().to_owned() + "\n";
+    let rule = match status.admission.as_str() {
+        "approve" => "New agents wait until they are approved.\n",
+        _ => "New agents are let in unless they are rejected.\n",
+    };
+    rows.iter().map(line).chain(["\n".to_owned(), rule.to_owned()]).collect()
+}
+
+/// Names come from agents: nothing in them steers a terminal, or looks like something else.
+fn plain(text: &str) -> String {
+    text.chars()
+        .map(|c| if c == ' ' || c.is_ascii_graphic() { c.to_string() } else { c.escape_unicode().to_string() })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table() {
+        let status = json!({
+            "admission": "approve",
+            "links": [{ "agent": "edge-1", "address": "10.0.0.1:5", "services": ["orders", "stock"] }],
+            "pending": [{
+                "agent": "edge-2", "calls_itself": "pod\u{202e}", "instance": "5f", "address": "10.0.0.2:6",
+                "services": ["orders"], "fingerprint": "ab:cd", "links": 1, "since_s": 9, "last_s": 9
+            }],
+            "decisions": [
+                { "agent": "edge-1", "decision": "approved", "services": ["orders"] },
+                { "agent": "edge-3", "decision": "rejected", "services": [] }
+            ]
+        });
+        let shown = shown(&serde_json::from_value(status).unwrap());
+        let expected = [
+            "AGENT   STATE     SERVICES      FROM",
+            "edge-2  pending   orders        10.0.0.2:6, waiting now, calls itself pod\\u{202e} (5f), certificate ab:cd",
+            "edge-1  linked    orders stock  10.0.0.1:5",
+            "edge-3  rejected",
+            "",
+            "New agents wait until they are approved.",
+        ];
+        assert_eq!(shown.lines().collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn what_a_decision_has_come_to() {
+        let check = |answer: Value, expected: &str| assert_eq!(told("a\u{1b}", &answer), expected);
+        check(json!({ "decision": "approved", "services": ["x", "y"] }), "a\\u{1b} is approved for x, y");
+        check(
+            json!({ "decision": "rejected", "services": [], "links_closed": 2 }),
+            "a\\u{1b} is rejected from now on; links closed: 2",
+        );
+    }
+}

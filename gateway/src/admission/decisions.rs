@@ -1,0 +1,268 @@
+//! What was decided about agents, and the file that remembers it.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File, OpenOptions},
+    io::{self, ErrorKind, Read as _, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use proto::wire::ServiceName;
+use serde::{Deserialize, Serialize};
+
+use crate::limits::{DECISIONS, STATE_BYTES};
+
+/// The only version of the file that there is.
+const VERSION: u32 = 1;
+
+/// Yes or no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Decision {
+    Approved,
+    Rejected,
+}
+
+/// What was decided about one agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Record {
+    pub(crate) decision: Decision,
+    /// Whether a credential proved the name when it was decided.
+    pub(crate) proven: bool,
+    /// What the agent claimed then.
+    pub(crate) services: Vec<String>,
+}
+
+impl Record {
+    /// Whether it lets an agent in that claims these services. An approval of a name that anybody may give counts only
+    /// for what was claimed then; how far a credential goes is its own matter.
+    pub(crate) fn covers(&self, proven: bool, services: &[ServiceName]) -> bool {
+        let known = |service: &ServiceName| self.services.iter().any(|known| known == service.as_str());
+        self.decision == Decision::Approved && self.proven == proven && (proven || services.iter().all(known))
+    }
+}
+
+/// Every decision, by the name that the agent is known by.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Decisions(BTreeMap<String, Record>);
+
+/// The file's content.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Content {
+    version: u32,
+    agents: BTreeMap<String, Record>,
+}
+
+impl Decisions {
+    pub(crate) fn of(&self, agent: &str) -> Option<&Record> {
+        self.0.get(agent)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&String, &Record)> {
+        self.0.iter()
+    }
+
+    /// The same with one more; `None` if there are [`DECISIONS`] already.
+    pub(crate) fn with(&self, agent: &str, record: Record) -> Option<Self> {
+        let mut all = self.clone();
+        all.0.insert(agent.to_owned(), record);
+        (all.0.len() <= DECISIONS).then_some(all)
+    }
+
+    fn read(text: &str) -> Result<Self, String> {
+        let content: Content = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        if content.version != VERSION {
+            return Err(format!("its version is {}, and this gateway knows {VERSION} only", content.version));
+        }
+        Ok(Self(content.agents))
+    }
+
+    fn written(&self) -> Vec<u8> {
+        let content = Content { version: VERSION, agents: self.0.clone() };
+        let mut text = serde_json::to_vec_pretty(&content).expect("plain text always serialises");
+        text.push(b'\n');
+        text
+    }
+}
+
+/// The state file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// It is there, and cannot be read.
+    #[error("cannot read the state file {}: {error}\n = check its permissions", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        error: io::Error,
+    },
+    /// It holds something else. It is left as it is.
+    #[error(
+        "the state file {} is damaged: {what}\n = it was left as it is: restore it, or move it away to start without decisions",
+        path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// It cannot be written.
+    #[error(
+        "cannot write the state file {}: {error}\n = its folder must exist, and be writable for the user that the gateway runs as",
+        path.display()
+    )]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        error: io::Error,
+    },
+}
+
+/// The file in which decisions outlive the process. One gateway's: two would forget each other's decisions.
+#[derive(Clone, Debug)]
+pub(crate) struct StateFile(PathBuf);
+
+impl StateFile {
+    /// Opens a state file, or begins one: whether it can be written shows at the start and not with the first decision.
+    pub(crate) fn open(path: &Path) -> Result<(Self, Decisions), StateError> {
+        let file = Self(path.to_owned());
+        let mut text = String::new();
+        match File::open(path).and_then(|opened| opened.take(STATE_BYTES).read_to_string(&mut text)) {
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                file.write(&Decisions::default())?;
+                return Ok((file, Decisions::default()));
+            }
+            Err(error) if error.kind() == ErrorKind::InvalidData => return Err(file.damaged("it is not UTF-8 text")),
+            Err(error) => return Err(StateError::Read { path: path.to_owned(), error }),
+        }
+        let decisions = Decisions::read(&text).map_err(|what| file.damaged(what))?;
+        Ok((file, decisions))
+    }
+
+    fn damaged(&self, what: impl Into<String>) -> StateError {
+        StateError::Damaged { path: self.0.clone(), what: what.into() }
+    }
+
+    /// Replaces the file: whoever reads it, and whatever happens meanwhile, finds the old content or the new one.
+    /// Blocks until it is on the disk.
+    pub(crate) fn write(&self, decisions: &Decisions) -> Result<(), StateError> {
+        self.replace(&decisions.written()).map_err(|error| StateError::Write { path: self.0.clone(), error })
+    }
+
+    fn replace(&self, content: &[u8]) -> io::Result<()> {
+        let Some(name) = self.0.file_name() else { return Err(ErrorKind::InvalidInput.into()) };
+        let folder = self.0.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut new = name.to_owned();
+        new.push(".new");
+        let new = folder.join(new);
+        // What a killed process left behind may have other rights.
+        fs::remove_file(&new).or_else(|error| if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) })?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        fs::rename(&new, &self.0)?;
+        // The rename itself is on the disk when the folder is.
+        File::open(folder)?.sync_all()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("reachback-state-{name}-{}", std::process::id()));
+            let _ = fs::remove_dir_all(&path);
+            fs::create_dir(&path).unwrap();
+            Self(path)
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn approved(proven: bool, services: &[&str]) -> Record {
+        let services = services.iter().map(|service| (*service).to_owned()).collect();
+        Record { decision: Decision::Approved, proven, services }
+    }
+
+    #[test]
+    fn what_was_decided_is_read_again() {
+        let folder = Folder::new("again");
+        let path = folder.0.join("state.json");
+        let (file, none) = StateFile::open(&path).unwrap();
+        assert_eq!(none, Decisions::default());
+        let some = none.with("edge \"1\"", approved(true, &["orders"])).unwrap();
+        fs::write(folder.0.join("state.json.new"), "half of it").unwrap();
+        file.write(&some).unwrap();
+        assert_eq!(StateFile::open(&path).unwrap().1, some);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 1, "nothing else is left");
+    }
+
+    #[test]
+    fn a_damaged_file_is_reported_and_left_alone() {
+        let folder = Folder::new("damaged");
+        let path = folder.0.join("state.json");
+        let good = String::from_utf8(Decisions::default().written()).unwrap();
+        for (text, what) in [
+            (String::new(), "EOF"),
+            (good[..good.len() / 2].to_owned(), "EOF"),
+            ("{}".to_owned(), "version"),
+            (good.replace('1', "2"), "its version is 2"),
+            (r#"{"version":1,"agents":{"a":{"decision":"maybe","proven":true,"services":[]}}}"#.to_owned(), "maybe"),
+            (r#"{"version":1,"agents":{},"more":1}"#.to_owned(), "more"),
+        ] {
+            fs::write(&path, &text).unwrap();
+            let error = StateFile::open(&path).unwrap_err().to_string();
+            assert!(error.contains("state.json is damaged") && error.contains(what), "{text:?}: {error}");
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        }
+        fs::write(&path, [0xFF, 0xFE]).unwrap();
+        assert!(StateFile::open(&path).unwrap_err().to_string().contains("not UTF-8"));
+        let nowhere = folder.0.join("missing/state.json");
+        assert!(StateFile::open(&nowhere).unwrap_err().to_string().contains("its folder must exist"));
+    }
+
+    #[test]
+    fn an_approval_covers_what_was_seen() {
+        let check = |record: &Record, proven, services: &[&str], expected| {
+            let services: Vec<_> = services.iter().map(|name| ServiceName::new(name).unwrap()).collect();
+            assert_eq!(record.covers(proven, &services), expected, "{record:?} {services:?}");
+        };
+        let named = approved(false, &["a", "b"]);
+        check(&named, false, &["a", "b"], true);
+        check(&named, false, &["b"], true);
+        check(&named, false, &[], true);
+        check(&named, false, &["a", "c"], false);
+        check(&named, true, &["a"], false);
+        let proved = approved(true, &["a"]);
+        check(&proved, true, &["a", "c"], true);
+        check(&proved, false, &["a"], false);
+        check(&Record { decision: Decision::Rejected, ..proved }, true, &["a"], false);
+    }
+
+    #[test]
+    fn decisions_are_bounded() {
+        let mut all = Decisions::default();
+        for number in 0..DECISIONS {
+            all.0.insert(number.to_string(), approved(true, &[]));
+        }
+        assert!(all.with("0", approved(true, &["a"])).is_some(), "one that is there can change");
+        assert!(all.with("one more", approved(true, &[])).is_none());
+    }
+}

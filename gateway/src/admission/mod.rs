@@ -1,0 +1,249 @@
+//! Who may stay: an agent that has greeted is let in, sent away, or held until somebody decides.
+//!
+//! It is decided by the name that an agent is known by, which its credential proves. What it calls itself it could
+//! change at will, and pods do so with every restart; it is shown to whoever decides, and that is all. Without
+//! credentials a name is all there is: then an approval covers the services that were claimed when it was given, and
+//! whoever claims more waits for another.
+
+mod address;
+mod attempts;
+mod decisions;
+mod pace;
+mod waiting;
+
+use std::{
+    path::Path,
+    sync::{Mutex, MutexGuard},
+};
+
+use proto::wire::{Reject, ServiceName};
+use tokio::sync::watch;
+use tracing::info;
+
+use self::waiting::{Waiting, Waits};
+pub(crate) use self::{
+    address::address_of,
+    attempts::{Attempts, Failed},
+    decisions::{Decision, Record},
+    pace::Pace,
+    waiting::{Applicant, Waiter},
+};
+pub use decisions::StateError;
+
+use crate::{
+    config,
+    limits::{PENDING_HOLD_OFF, REJECT_HOLD_OFF},
+};
+use decisions::{Decisions, StateFile};
+
+/// What was decided, and who waits for a decision.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    rule: config::Admission,
+    /// Whether names are proved by credentials.
+    proven: bool,
+    state: Mutex<State>,
+    /// Held while a decision is made, so that none overwrites another.
+    file: tokio::sync::Mutex<Option<StateFile>>,
+    /// Each decision; those that wait watch it.
+    decided: watch::Sender<()>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    decisions: Decisions,
+    waiting: Waiting,
+}
+
+/// What somebody may decide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verb {
+    /// Let it in, now and from now on.
+    Approve,
+    /// Send away one that waits.
+    Reject,
+    /// End its links, and send it away from now on.
+    Revoke,
+}
+
+/// Why nothing was decided.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Undecided {
+    #[error("no agent {0:?} waits for a decision, and nothing was decided about it: `reachback agents list` shows all")]
+    Unknown(String),
+    #[error("{0:?} waits several times, and with different services: stop all but one, or reject it")]
+    Ambiguous(String),
+    #[error("{0:?} is approved: `reachback agents revoke` takes that back and closes its links")]
+    Approved(String),
+    #[error("there are as many decisions as there may be: stop the gateway and remove some from its state file")]
+    TooMany,
+    #[error(transparent)]
+    NotWritten(StateError),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Accepted,
+    Rejected,
+    Pending,
+}
+
+impl Admission {
+    /// With the decisions of a state file, if there is one.
+    pub(crate) fn open(rule: config::Admission, proven: bool, file: Option<&Path>) -> Result<Self, StateError> {
+        let (file, decisions) = match file.map(StateFile::open).transpose()? {
+            Some((file, decisions)) => (Some(file), decisions),
+            None => (None, Decisions::default()),
+        };
+        let state = Mutex::new(State { decisions, waiting: Waiting::default() });
+        Ok(Self { rule, proven, state, file: tokio::sync::Mutex::new(file), decided: watch::Sender::default() })
+    }
+
+    /// Lets an agent in, at once or after a while, or says why not.
+    pub(crate) async fn admit(&self, applicant: Applicant) -> Result<(), Reject> {
+        match self.verdict(&applicant.name, &applicant.services) {
+            Verdict::Accepted => Ok(()),
+            Verdict::Rejected => Err(rejected()),
+            Verdict::Pending => self.hold(applicant).await,
+        }
+    }
+
+    /// Whether an agent that was let in may still stay, with these services.
+    pub(crate) fn permits(&self, agent: &str, services: &[ServiceName]) -> bool {
+        self.verdict(agent, services) == Verdict::Accepted
+    }
+
+    fn verdict(&self, agent: &str, services: &[ServiceName]) -> Verdict {
+        match self.lock().decisions.of(agent) {
+            Some(Record { decision: Decision::Rejected, .. }) => Verdict::Rejected,
+            Some(record) if record.covers(self.proven, services) => Verdict::Accepted,
+            _ if self.rule == config::Admission::Auto => Verdict::Accepted,
+            _ => Verdict::Pending,
+        }
+    }
+
+    async fn hold(&self, applicant: Applicant) -> Result<(), Reject> {
+        let config::Admission::Approve { hold } = self.rule else { return Ok(()) };
+        let mut decided = self.decided.subscribe();
+        let (name, services) = (applicant.name.clone(), applicant.services.clone());
+        let Some(held) = self.lock().waiting.hold(applicant) else { return Err(too_many_pending()) };
+        let _held = Held { admission: self, waits: held };
+        info!(services = ?services, "held: waiting for approval");
+        let verdict = async {
+            loop {
+                match self.verdict(&name, &services) {
+                    Verdict::Accepted => return Ok(()),
+                    Verdict::Rejected => return Err(rejected()),
+                    Verdict::Pending => decided.changed().await.expect("the sender lives as long as self"),
+                }
+            }
+        };
+        tokio::time::timeout(hold, verdict).await.unwrap_or_else(|_| Err(not_yet(&name)))
+    }
+
+    /// Decides about an agent, and writes it down first: what cannot be written is not decided. `claims` are the
+    /// services of the agent's links, if it has any. Not to be dropped half-way: file and memory would differ.
+    pub(crate) async fn decide(&self, verb: Verb, agent: &str, claims: &[ServiceName]) -> Result<Record, Undecided> {
+        let file = self.file.lock().await;
+        let (record, decisions) = self.lock().prepare(verb, agent, claims, self.proven)?;
+        if let Some(file) = file.clone() {
+            let written = decisions.clone();
+            let written = tokio::task::spawn_blocking(move || file.write(&written)).await;
+            written.expect("writing does not panic").map_err(Undecided::NotWritten)?;
+        }
+        let mut state = self.lock();
+        state.decisions = decisions;
+        state.waiting.forget(agent);
+        drop(state);
+        self.decided.send_replace(());
+        info!(agent, decision = ?record.decision, "decided");
+        Ok(record)
+    }
+
+    /// Everyone who waits, and everything that was decided.
+    pub(crate) fn overview(&self) -> (Vec<Waiter>, Vec<(String, Record)>) {
+        let state = self.lock();
+        let decisions = state.decisions.iter().map(|(name, record)| (name.clone(), record.clone()));
+        (state.waiting.waiters(), decisions.collect())
+    }
+
+    pub(crate) fn rule(&self) -> config::Admission {
+        self.rule
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("nothing panics while it holds the decisions")
+    }
+}
+
+impl State {
+    /// What a decision would make of the decisions there are.
+    fn prepare(
+        &self,
+        verb: Verb,
+        agent: &str,
+        claims: &[ServiceName],
+        proven: bool,
+    ) -> Result<(Record, Decisions), Undecided> {
+        let before = self.decisions.of(agent);
+        let waiting = self.waiting.claims(agent);
+        let is_approved = before.is_some_and(|record| record.decision == Decision::Approved);
+        match verb {
+            Verb::Revoke => {}
+            _ if waiting.is_empty() && before.is_none() => return Err(Undecided::Unknown(agent.to_owned())),
+            Verb::Reject if is_approved => return Err(Undecided::Approved(agent.to_owned())),
+            Verb::Approve if !proven && waiting.len() > 1 => return Err(Undecided::Ambiguous(agent.to_owned())),
+            Verb::Approve | Verb::Reject => {}
+        }
+        let names = |services: &[ServiceName]| services.iter().map(ToString::to_string).collect();
+        let services = match (waiting.first(), before) {
+            (Some(waiting), _) => names(waiting),
+            (None, _) if !claims.is_empty() => names(claims),
+            (None, Some(before)) => before.services.clone(),
+            (None, None) => Vec::new(),
+        };
+        let decision = if verb == Verb::Approve { Decision::Approved } else { Decision::Rejected };
+        let record = Record { decision, proven, services };
+        let decisions = self.decisions.with(agent, record.clone()).ok_or(Undecided::TooMany)?;
+        Ok((record, decisions))
+    }
+}
+
+/// One agent that waits on its link. Dropping it, because it was decided or the link has ended, ends that.
+struct Held<'a> {
+    admission: &'a Admission,
+    waits: Waits,
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.admission.lock().waiting.release(self.waits);
+    }
+}
+
+fn rejected() -> Reject {
+    Reject {
+        code: "rejected".to_owned(),
+        message: "this gateway's operator has rejected the agent, or revoked its approval".to_owned(),
+        retry_after: REJECT_HOLD_OFF,
+    }
+}
+
+fn not_yet(agent: &str) -> Reject {
+    Reject {
+        code: "approval_pending".to_owned(),
+        message: format!("nobody has approved this agent yet: reachback agents approve {agent}"),
+        retry_after: PENDING_HOLD_OFF,
+    }
+}
+
+fn too_many_pending() -> Reject {
+    Reject {
+        code: "too_many_pending".to_owned(),
+        message: "as many agents as can be held wait for approval already".to_owned(),
+        retry_after: PENDING_HOLD_OFF,
+    }
+}
+
+#[cfg(test)]
+mod tests;

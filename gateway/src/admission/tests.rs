@@ -1,0 +1,139 @@
+//! Verdicts, holds and decisions, without links.
+
+use std::{sync::Arc, time::Duration};
+
+use super::*;
+use crate::listener::Peer;
+
+const HOLD: Duration = Duration::from_secs(15);
+
+fn approving(proven: bool) -> Arc<Admission> {
+    Arc::new(Admission::open(config::Admission::Approve { hold: HOLD }, proven, None).unwrap())
+}
+
+fn services(names: &[&str]) -> Vec<ServiceName> {
+    names.iter().map(|name| ServiceName::new(name).unwrap()).collect()
+}
+
+fn applicant(name: &str, claims: &[&str]) -> Applicant {
+    Applicant {
+        name: name.to_owned(),
+        calls_itself: "pod-1".to_owned(),
+        instance: "i".to_owned(),
+        address: Peer::Local,
+        services: services(claims),
+        fingerprint: None,
+    }
+}
+
+/// The code of the reject, or nothing if the agent is let in.
+async fn admit(admission: &Admission, name: &str, claims: &[&str]) -> Option<String> {
+    admission.admit(applicant(name, claims)).await.err().map(|reject| reject.code)
+}
+
+async fn decide(admission: &Admission, verb: Verb, name: &str) -> Result<Record, Undecided> {
+    admission.decide(verb, name, &[]).await
+}
+
+/// An agent that asks in a task of its own, once it is held.
+async fn held(admission: &Arc<Admission>, claims: &'static [&str]) -> tokio::task::JoinHandle<Option<String>> {
+    let before = admission.lock().waiting.claims("a").len();
+    let asking = tokio::spawn({
+        let admission = admission.clone();
+        async move { admit(&admission, "a", claims).await }
+    });
+    while admission.lock().waiting.claims("a").len() == before {
+        tokio::task::yield_now().await;
+    }
+    asking
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_rule_everybody_is_let_in_until_revoked() {
+    let admission = Admission::open(config::Admission::Auto, true, None).unwrap();
+    assert_eq!(admit(&admission, "a", &["x"]).await, None);
+    assert!(decide(&admission, Verb::Approve, "a").await.is_err(), "nobody waits");
+    decide(&admission, Verb::Revoke, "a").await.unwrap();
+    assert_eq!(admit(&admission, "a", &["x"]).await.as_deref(), Some("rejected"));
+    assert!(!admission.permits("a", &[]) && admission.permits("b", &[]));
+    decide(&admission, Verb::Approve, "a").await.unwrap();
+    assert_eq!(admit(&admission, "a", &["x"]).await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_decides_in_time() {
+    let admission = approving(true);
+    let started = tokio::time::Instant::now();
+    assert_eq!(admit(&admission, "a", &["x"]).await.as_deref(), Some("approval_pending"));
+    assert_eq!(started.elapsed(), HOLD);
+    let (waiters, _) = admission.overview();
+    assert_eq!((waiters.len(), waiters[0].links), (1, 0), "it is remembered, and holds nothing");
+    decide(&admission, Verb::Approve, "a").await.unwrap();
+    assert!(admission.overview().0.is_empty());
+    assert_eq!(admit(&admission, "a", &["x"]).await, None, "when it comes back");
+    assert_eq!(started.elapsed(), HOLD, "at once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_is_held_hears_the_decision_at_once() {
+    for (verb, expected) in [(Verb::Approve, None), (Verb::Reject, Some("rejected")), (Verb::Revoke, Some("rejected"))]
+    {
+        let admission = approving(true);
+        let started = tokio::time::Instant::now();
+        let asking = held(&admission, &["x"]).await;
+        decide(&admission, verb, "a").await.unwrap();
+        assert_eq!(asking.await.unwrap().as_deref(), expected, "{verb:?}");
+        assert_eq!(started.elapsed(), Duration::ZERO);
+        assert_eq!(admission.lock().waiting.waiters().len(), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_leaves_is_held_no_more() {
+    let admission = approving(true);
+    let asking = held(&admission, &["x"]).await;
+    asking.abort();
+    let _ = asking.await;
+    assert_eq!(admission.overview().0[0].links, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_that_nothing_proves_is_approved_with_what_it_claims() {
+    let admission = approving(false);
+    let asking = held(&admission, &["x"]).await;
+    decide(&admission, Verb::Approve, "a").await.unwrap();
+    assert_eq!(asking.await.unwrap(), None);
+    assert!(admission.permits("a", &services(&["x"])) && !admission.permits("a", &services(&["x", "y"])));
+    assert_eq!(admit(&admission, "a", &["y"]).await.as_deref(), Some("approval_pending"));
+    assert_eq!(admit(&admission, "a", &["x", "y"]).await.as_deref(), Some("approval_pending"));
+    assert!(matches!(decide(&admission, Verb::Approve, "a").await, Err(Undecided::Ambiguous(_))), "which of them?");
+    let proved = approving(true);
+    held(&proved, &["x"]).await;
+    decide(&proved, Verb::Approve, "a").await.unwrap();
+    assert!(proved.permits("a", &services(&["x", "y"])), "the credential says how far it goes");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_decided() {
+    let admission = approving(true);
+    for verb in [Verb::Approve, Verb::Reject] {
+        assert!(matches!(decide(&admission, verb, "a").await, Err(Undecided::Unknown(_))), "{verb:?}");
+    }
+    held(&admission, &["x"]).await;
+    decide(&admission, Verb::Approve, "a").await.unwrap();
+    assert!(matches!(decide(&admission, Verb::Reject, "a").await, Err(Undecided::Approved(_))));
+    let record = decide(&admission, Verb::Revoke, "a").await.unwrap();
+    assert_eq!((record.decision, record.services), (Decision::Rejected, vec!["x".to_owned()]));
+}
+
+#[tokio::test]
+async fn what_cannot_be_written_is_not_decided() {
+    let folder = std::env::temp_dir().join(format!("reachback-undecided-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("state.json");
+    let admission = Admission::open(config::Admission::Auto, true, Some(&file)).unwrap();
+    decide(&admission, Verb::Revoke, "a").await.unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert!(matches!(decide(&admission, Verb::Revoke, "b").await, Err(Undecided::NotWritten(_))));
+    assert!(admission.permits("b", &[]) && !admission.permits("a", &[]));
+}

@@ -1,0 +1,44 @@
+//! Text that nobody may see: read from a file or the environment, never from an argument.
+
+use std::{env, fs::File, io::Read as _, path::Path};
+
+use crate::report::Fault;
+
+/// Reads a secret of at most `longest` bytes, and perhaps one line end after it, which the caller takes off. A longer
+/// one comes cut short, but longer than `longest`. `what` names it: "the token file".
+///
+/// # Errors
+/// A [`Fault`] if the file cannot be read.
+pub fn from_file(path: &Path, what: &str, longest: usize) -> Result<String, Fault> {
+    let unreadable = |error: std::io::Error| {
+        Fault::new(
+            format!("{what} {} cannot be read: {error}", path.display()),
+            "check the path (relative ones start at the configuration file's folder) and its permissions",
+        )
+    };
+    let mut bytes = Vec::new();
+    // Two bytes more than the longest secret with its line end, so that a longer one is noticed and a device file does
+    // not fill the memory.
+    let most = longest as u64 + 4;
+    File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes)).map_err(unreadable)?;
+    // A byte that is not UTF-8 becomes a character that is not ASCII, for which each secret has its own reason.
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Reads a secret from the environment; `instead` is the key for one in a file.
+///
+/// # Errors
+/// A [`Fault`] if the variable is not set.
+pub fn from_env(name: &str, instead: &str) -> Result<String, Fault> {
+    env::var(name).map_err(|_| {
+        let remedy = format!("set it before starting, or use `{instead}`");
+        Fault::new(format!("the environment variable `{name}` is not set"), remedy)
+    })
+}
+
+/// The text without one line end, which editors and `echo` add.
+#[must_use]
+pub fn without_line_end(text: &str) -> &str {
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    text.strip_suffix('\r').unwrap_or(text)
+}
