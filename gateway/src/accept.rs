@@ -18,12 +18,13 @@ use proto::{
     session,
     wire::{AgentHello, Credential, GatewayHello, Reject, ServiceName},
 };
+use rustls_pki_types::CertificateDer;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument, info, info_span, warn};
 
 use crate::{
     admission::{Admission, Applicant, Attempts, Failed, Pace, address_of},
-    auth::{Credentials, KeySet, Proved, Refused, Shown},
+    auth::{Credentials, KeySet, Proved, Refused, Shown, fingerprint},
     config::Config,
     expiry::Expiry,
     limits::{DRAINING_HOLD_OFF, HANDSHAKE, LINKS_PER_AGENT, REJECT_HOLD_OFF},
@@ -111,7 +112,7 @@ impl Tunnel {
         let response = switching(&accept_key(key));
         let upgrade = hyper::upgrade::on(&mut request);
         let span = info_span!("link", %peer, agent = tracing::field::Empty);
-        self.links.spawn(self.clone().welcome(upgrade, proved, peer).instrument(span));
+        self.links.spawn(self.clone().welcome(upgrade, proved, peer, certificate).instrument(span));
         response
     }
 
@@ -166,7 +167,13 @@ impl Tunnel {
     }
 
     /// From the 101 to the end of the link.
-    async fn welcome(self: Arc<Self>, upgrade: OnUpgrade, proved: Proved, peer: Peer) {
+    async fn welcome(
+        self: Arc<Self>,
+        upgrade: OnUpgrade,
+        proved: Proved,
+        peer: Peer,
+        certificate: Option<Arc<CertificateDer<'static>>>,
+    ) {
         let mut pending = match tokio::time::timeout(HANDSHAKE, greet(upgrade)).await {
             Ok(Ok(pending)) => pending,
             Ok(Err(error)) => return warn!(error, "an agent's greeting failed"),
@@ -183,7 +190,7 @@ impl Tunnel {
             warn!("rejected a link of an agent that has too many");
             return pending.reject(too_many_links()).await;
         };
-        match self.hold(&mut pending, &agent, peer).await {
+        match self.hold(&mut pending, &agent, peer, certificate.as_deref()).await {
             Ok(()) => self.run_link(pending, agent, &proved, peer).await,
             Err(Some(reject)) => {
                 info!(code = reject.code, "sent an agent away");
@@ -194,10 +201,17 @@ impl Tunnel {
     }
 
     /// Asks whether the agent is let in, which may take a while; the reason if it is not, unless it has gone.
-    async fn hold(&self, pending: &mut Pending<Io>, agent: &str, address: Peer) -> Result<(), Option<Reject>> {
+    async fn hold(
+        &self,
+        pending: &mut Pending<Io>,
+        agent: &str,
+        address: Peer,
+        certificate: Option<&CertificateDer<'_>>,
+    ) -> Result<(), Option<Reject>> {
         let AgentHello { agent: calls_itself, instance, services, .. } = pending.hello().clone();
         let name = agent.to_owned();
-        let applicant = Applicant { name, calls_itself, instance, address, services, fingerprint: None };
+        let applicant =
+            Applicant { name, calls_itself, instance, address, services, fingerprint: certificate.map(fingerprint) };
         tokio::select! {
             biased;
             verdict = self.admission.admit(applicant) => verdict.map_err(Some),

@@ -1,6 +1,7 @@
 //! Whose a client certificate is. That it is genuine has been settled by then.
 
 use rustls_pki_types::CertificateDer;
+use sha2::{Digest, Sha256};
 
 use crate::config::{CertificateRule, SanKind};
 
@@ -14,6 +15,11 @@ pub(super) fn is(certificate: &CertificateDer<'_>, rule: &CertificateRule) -> bo
         SanKind::Uri => parsed.valid_uri_names().any(matches),
         SanKind::CommonName => common_name(parsed.subject()).is_some_and(matches),
     }
+}
+
+/// The SHA-256 of a certificate, in hexadecimal digits: to compare it with what its owner sees.
+pub(crate) fn fingerprint(certificate: &CertificateDer<'_>) -> String {
+    Sha256::digest(certificate).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The common name of a subject (RFC 5280 §4.1.2.4, DER, without the outer SEQUENCE), if it has exactly one: a sequence

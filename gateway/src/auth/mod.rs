@@ -14,6 +14,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+pub(crate) use certificate::fingerprint;
 use http::{HeaderMap, header};
 pub(crate) use key::check_key_file;
 pub(crate) use key_set::KeySet;
