@@ -69,6 +69,11 @@ pub(crate) enum Command {
     },
     /// Ask the whitelist of an agent's configuration, or have rules proposed for it
     Allow(AllowArgs),
+    /// Make the secret by which a gateway knows an agent
+    Token {
+        #[command(subcommand)]
+        command: TokenCommand,
+    },
     /// List a running gateway's agents, and decide who is let in
     Agents(AgentsArgs),
     /// Try the bridge: gateway, agent and a small REST server in one process, until Ctrl-C
@@ -78,6 +83,16 @@ pub(crate) enum Command {
 fn admin(text: &str) -> Result<SocketAddr, String> {
     let wrong = "write the address of its `admin` listener, which is loopback, such as 127.0.0.1:7101";
     settings::net::loopback_address(text).map_err(|_| wrong.to_owned())
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Make a token: it goes to standard output, and what to write into gateway.yaml to standard error
+    New {
+        /// The agent that it is for
+        #[arg(long, value_name = "NAME")]
+        agent: Option<String>,
+    },
 }
 
 /// A gateway from a file, or from flags for a first try on one machine.

@@ -85,8 +85,7 @@ fn line(what: &str, value: String) -> (String, String) {
 }
 
 fn of_gateway(config: &gateway::config::Config) -> Lines {
-    let mut lines =
-        vec![line("name", config.name.clone()), line("tunnel", format!("ws://{}{}", config.listen, config.path))];
+    let mut lines = vec![line("name", config.name.clone()), line("tunnel", of_tunnel(config))];
     lines.extend(config.facades.iter().map(of_facade));
     lines.extend(of_probes(config.admin, config.health));
     match &config.agents {
@@ -112,6 +111,13 @@ fn of_gateway(config: &gateway::config::Config) -> Lines {
         lines.push(line("origins", config.allowed_origins.join(", ")));
     }
     lines
+}
+
+fn of_tunnel(config: &gateway::config::Config) -> String {
+    let scheme = if config.tls.is_some() { "wss" } else { "ws" };
+    let authority = config.tls.as_ref().and_then(|tls| tls.files.client_ca.as_ref());
+    let asks = authority.map(|path| format!(", with client certificates by {}", path.display())).unwrap_or_default();
+    format!("{scheme}://{}{}{asks}", config.listen, config.path)
 }
 
 fn of_facade(facade: &Facade) -> (String, String) {

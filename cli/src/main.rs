@@ -10,6 +10,7 @@ mod exit;
 mod logs;
 mod memory;
 mod signals;
+mod token;
 
 use std::process::ExitCode;
 
@@ -19,7 +20,7 @@ use gateway::Gateway;
 use tracing::{info, warn};
 
 use crate::{
-    args::{AgentArgs, Args, Command, GatewayArgs},
+    args::{AgentArgs, Args, Command, GatewayArgs, TokenCommand},
     exit::Exit,
 };
 
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         Command::Drain { admin } => run(drain::drain(admin)),
         Command::Agents(args) => run(agents::run(args)),
         Command::Allow(args) => allow::run(&args),
+        Command::Token { command: TokenCommand::New { agent } } => token::new(agent.as_deref()),
         Command::Demo => run(demo::run()),
     });
     outcome.map_or_else(|exit| exit.report(), |()| ExitCode::SUCCESS)

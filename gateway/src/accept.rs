@@ -1,6 +1,9 @@
 //! The tunnel listener: authenticates an agent before the upgrade, greets it, and keeps its link registered.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
 
 use axum::body::Body;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
@@ -13,19 +16,20 @@ use proto::{
         upgrade::{SUBPROTOCOL, accept_key, has_token, is_websocket},
     },
     session,
-    wire::{AgentHello, GatewayHello, Reject, ServiceName},
+    wire::{AgentHello, Credential, GatewayHello, Reject, ServiceName},
 };
+use rustls_pki_types::CertificateDer;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument, info, info_span, warn};
 
 use crate::{
     admission::{Admission, Applicant, Attempts, Failed, Pace, address_of},
-    auth::{Credentials, Identity},
+    auth::{Credentials, KeySet, Proved, Refused, Shown, fingerprint},
     config::Config,
-    limits::{
-        ATTEMPTS_RETRY_SECONDS, DRAINING_HOLD_OFF, HANDSHAKE, LINKS_PER_AGENT, REJECT_HOLD_OFF, RETRY_AFTER_SECONDS,
-    },
+    expiry::Expiry,
+    limits::{DRAINING_HOLD_OFF, HANDSHAKE, LINKS_PER_AGENT, REJECT_HOLD_OFF},
     listener::Peer,
+    refusal::Refusal,
     registry::{Entry, Registry},
     serve::Arrival,
 };
@@ -69,7 +73,7 @@ impl Tunnel {
         Self {
             path: config.path.clone(),
             allowed_origins: config.allowed_origins.clone(),
-            credentials: Credentials::new(&config.agents),
+            credentials: Credentials::new(config),
             address_header: config.address_header.clone(),
             attempts: Attempts::new(config.failed_attempts),
             pace: Pace::new(Instant::now()),
@@ -87,17 +91,20 @@ impl Tunnel {
         }
     }
 
+    /// The keys of issuers, which have to be followed.
+    pub(crate) fn key_sets(&self) -> &[Arc<KeySet>] {
+        self.credentials.key_sets()
+    }
+
     /// Answers a request to the tunnel listener: 101, or plain HTTP that leaves no state behind.
     pub(crate) fn answer(self: &Arc<Self>, arrival: Arrival) -> Response<Body> {
-        let Arrival { mut request, peer, .. } = arrival;
+        let Arrival { mut request, peer, certificate, .. } = arrival;
         let peer = address_of(request.headers(), self.address_header.as_ref(), peer);
-        let identity = match self.admit(&request, peer) {
-            Ok(identity) => identity,
+        let shown = Shown { headers: request.headers(), certificate: certificate.as_deref() };
+        let proved = match self.admit(&request, shown, peer) {
+            Ok(proved) => proved,
             Err(refusal) => {
-                if !refusal.quiet {
-                    let (status, why) = (refusal.status.as_u16(), refusal.why);
-                    warn!(%peer, status, why, "refused a connection to the tunnel");
-                }
+                refusal.log(peer);
                 return refusal.response();
             }
         };
@@ -105,20 +112,19 @@ impl Tunnel {
         let response = switching(&accept_key(key));
         let upgrade = hyper::upgrade::on(&mut request);
         let span = info_span!("link", %peer, agent = tracing::field::Empty);
-        self.links.spawn(self.clone().welcome(upgrade, identity, peer).instrument(span));
+        self.links.spawn(self.clone().welcome(upgrade, proved, peer, certificate).instrument(span));
         response
     }
 
     /// Settles credential and version before anything is promised.
-    fn admit(&self, request: &Request<Incoming>, peer: Peer) -> Result<Arc<Identity>, Refusal> {
+    fn admit(&self, request: &Request<Incoming>, shown: Shown<'_>, peer: Peer) -> Result<Proved, Refusal> {
         let headers = request.headers();
         let refuse = |status, why| Err(Refusal::new(status, why));
         if request.uri().path() != self.path {
             return refuse(StatusCode::NOT_FOUND, "the tunnel is not offered at this path");
         }
-        let Ok(identity) = self.credentials.identify(headers) else {
-            return Err(self.stranger(peer));
-        };
+        let proved =
+            self.credentials.identify(shown, SystemTime::now()).map_err(|refused| self.unproved(refused, peer))?;
         if !self.permits_origin(headers.get(header::ORIGIN)) {
             return refuse(StatusCode::FORBIDDEN, "browsers may not connect: this Origin is not in allowed_origins");
         }
@@ -137,26 +143,20 @@ impl Tunnel {
             return refuse(StatusCode::SERVICE_UNAVAILABLE, "this gateway is draining");
         }
         match self.pace.admit(Instant::now()) {
-            Ok(()) => Ok(identity),
-            Err(retry_after) => {
-                let why = "many agents connect at once: come back in a moment";
-                Err(Refusal { retry_after, ..Refusal::new(StatusCode::SERVICE_UNAVAILABLE, why) })
-            }
+            Ok(()) => Ok(proved),
+            Err(retry_after) => Err(Refusal::paced(retry_after)),
         }
     }
 
     /// Whoever shows no good credential. A good one is never refused for what others of the same address did: behind
     /// an ingress they are everybody.
-    fn stranger(&self, peer: Peer) -> Refusal {
-        match self.attempts.failed(peer, Instant::now()) {
-            Failed::Counted => {
-                Refusal::new(StatusCode::UNAUTHORIZED, "the credential is missing or not known to this gateway")
-            }
-            Failed::TooOften { first } => {
-                let why = "too many attempts from this address have failed; more of them are not logged";
-                let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, why);
-                Refusal { retry_after: ATTEMPTS_RETRY_SECONDS, quiet: !first, ..refusal }
-            }
+    fn unproved(&self, refused: Refused, peer: Peer) -> Refusal {
+        match refused {
+            Refused::NotYet => Refusal::not_yet(refused),
+            Refused::Stranger(_) => match self.attempts.failed(peer, Instant::now()) {
+                Failed::Counted => Refusal::stranger(refused),
+                Failed::TooOften { first } => Refusal::too_often(refused, first),
+            },
         }
     }
 
@@ -167,12 +167,19 @@ impl Tunnel {
     }
 
     /// From the 101 to the end of the link.
-    async fn welcome(self: Arc<Self>, upgrade: OnUpgrade, identity: Arc<Identity>, peer: Peer) {
+    async fn welcome(
+        self: Arc<Self>,
+        upgrade: OnUpgrade,
+        proved: Proved,
+        peer: Peer,
+        certificate: Option<Arc<CertificateDer<'static>>>,
+    ) {
         let mut pending = match tokio::time::timeout(HANDSHAKE, greet(upgrade)).await {
             Ok(Ok(pending)) => pending,
             Ok(Err(error)) => return warn!(error, "an agent's greeting failed"),
             Err(_) => return warn!("an agent did not say hello in time"),
         };
+        let identity = &proved.identity;
         let agent = identity.name(&pending.hello().agent).to_owned();
         tracing::Span::current().record("agent", &agent);
         if let Some(service) = identity.first_not_permitted(&pending.hello().services).cloned() {
@@ -183,8 +190,8 @@ impl Tunnel {
             warn!("rejected a link of an agent that has too many");
             return pending.reject(too_many_links()).await;
         };
-        match self.hold(&mut pending, &agent, peer).await {
-            Ok(()) => self.run_link(pending, agent, &identity, peer).await,
+        match self.hold(&mut pending, &agent, peer, certificate.as_deref()).await {
+            Ok(()) => self.run_link(pending, agent, &proved, peer).await,
             Err(Some(reject)) => {
                 info!(code = reject.code, "sent an agent away");
                 pending.reject(reject).await;
@@ -194,10 +201,17 @@ impl Tunnel {
     }
 
     /// Asks whether the agent is let in, which may take a while; the reason if it is not, unless it has gone.
-    async fn hold(&self, pending: &mut Pending<Io>, agent: &str, address: Peer) -> Result<(), Option<Reject>> {
+    async fn hold(
+        &self,
+        pending: &mut Pending<Io>,
+        agent: &str,
+        address: Peer,
+        certificate: Option<&CertificateDer<'_>>,
+    ) -> Result<(), Option<Reject>> {
         let AgentHello { agent: calls_itself, instance, services, .. } = pending.hello().clone();
         let name = agent.to_owned();
-        let applicant = Applicant { name, calls_itself, instance, address, services, fingerprint: None };
+        let applicant =
+            Applicant { name, calls_itself, instance, address, services, fingerprint: certificate.map(fingerprint) };
         tokio::select! {
             biased;
             verdict = self.admission.admit(applicant) => verdict.map_err(Some),
@@ -209,14 +223,15 @@ impl Tunnel {
         }
     }
 
-    async fn run_link(&self, pending: Pending<Io>, agent: String, identity: &Identity, address: Peer) {
+    async fn run_link(&self, pending: Pending<Io>, agent: String, proved: &Proved, address: Peer) {
         let (link, hello) = match pending.accept(self.hello.clone(), self.limits).await {
             Ok(accepted) => accepted,
             Err(error) => return warn!(%error, "an agent's greeting failed"),
         };
         let connection = link.connection();
         let AgentHello { instance, services, version, .. } = hello;
-        info!(instance, version, services = names(&services), "link up");
+        let Proved { identity, by, .. } = proved;
+        info!(instance, version, proof = %by, services = names(&services), "link up");
         let since = Instant::now();
         let (name, claimed) = (agent.clone(), services.clone());
         let entry = Entry {
@@ -237,6 +252,7 @@ impl Tunnel {
             // It said hello while the others were told.
             connection.drain("the gateway shuts down");
         }
+        let mut expiry = Expiry::new(connection.clone(), proved.lasts(SystemTime::now()));
         let end = link.run(|notice| match notice {
             Notice::Services(services) => match identity.first_not_permitted(&services) {
                 None if !self.admission.permits(&name, &services) => {
@@ -255,12 +271,28 @@ impl Tunnel {
                     connection.close();
                 }
             },
+            Notice::Renewed(credential) => self.renew(&credential, proved, &mut expiry),
             Notice::GoAway => info!("the agent is draining"),
             Notice::Request(_) => unreachable!("an agent opens no streams"),
         });
         let end = end.await;
         drop(registered);
         info!(%end, lasted_s = since.elapsed().as_secs(), "link down");
+    }
+}
+
+impl Tunnel {
+    /// A link goes on with what it began with unless what is shown proves the same agent.
+    fn renew(&self, credential: &Credential, proved: &Proved, expiry: &mut Expiry) {
+        let now = SystemTime::now();
+        match self.credentials.renew(&credential.0, now) {
+            Ok(fresh) if Arc::ptr_eq(&fresh.identity, &proved.identity) => {
+                info!(proof = %fresh.by, "the agent has renewed its credential");
+                expiry.renew(fresh.lasts(now));
+            }
+            Ok(_) => warn!("an agent has shown the credential of another: its link keeps the old one"),
+            Err(why) => warn!(%why, "an agent has shown a credential that is not accepted: its link keeps the old one"),
+        }
     }
 }
 
@@ -307,38 +339,4 @@ fn switching(accept: &str) -> Response<Body> {
     headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
     headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
     response
-}
-
-/// Why there is no 101.
-struct Refusal {
-    status: StatusCode,
-    why: &'static str,
-    /// What `Retry-After` says with 429 and 503, in seconds.
-    retry_after: u16,
-    /// It has been logged often enough.
-    quiet: bool,
-}
-
-impl Refusal {
-    fn new(status: StatusCode, why: &'static str) -> Self {
-        Self { status, why, retry_after: RETRY_AFTER_SECONDS, quiet: false }
-    }
-
-    fn response(&self) -> Response<Body> {
-        let mut response = Response::new(Body::from(format!("{}\n", self.why)));
-        *response.status_mut() = self.status;
-        let advice: Option<(HeaderName, HeaderValue)> = match self.status {
-            StatusCode::UNAUTHORIZED => Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
-            StatusCode::METHOD_NOT_ALLOWED => Some((header::ALLOW, HeaderValue::from_static("GET"))),
-            StatusCode::UPGRADE_REQUIRED => Some((header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"))),
-            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
-                Some((header::RETRY_AFTER, HeaderValue::from(self.retry_after)))
-            }
-            _ => None,
-        };
-        response.headers_mut().extend(advice);
-        // A stranger leaves nothing behind, not even an idle connection.
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-        response
-    }
 }

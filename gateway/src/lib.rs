@@ -7,13 +7,16 @@ mod accept;
 mod admin;
 mod admission;
 mod auth;
+mod certificates;
 mod client;
 pub mod config;
 mod drain;
+mod expiry;
 mod facade;
 mod failure;
 mod limits;
 mod listener;
+mod refusal;
 mod registry;
 mod serve;
 mod socket;
@@ -82,7 +85,7 @@ impl Gateway {
     pub async fn bind(config: Config) -> Result<Self, BindError> {
         let proven = matches!(config.agents, Agents::Listed(_));
         let admission = Admission::open(config.admission, proven, config.state_file.as_deref())?;
-        let tunnel = bind("tunnel", config.listen.into(), None, HANDSHAKE).await?;
+        let tunnel = bind("tunnel", config.listen.into(), config.tls.as_ref(), HANDSHAKE).await?;
         let mut facades = Vec::new();
         for facade in &config.facades {
             let server = bind("facade", facade.listen.clone(), facade.tls.as_ref(), IDLE_CONNECTION).await?;
@@ -133,12 +136,26 @@ impl Gateway {
             Arc::new(Facade::new(settings, registry.clone(), config.requests))
         };
         let states: Vec<Arc<Facade>> = config.facades.iter().zip(&facades).map(facade).collect();
+        let certificates: Vec<_> = std::iter::once(&tunnel)
+            .chain(&facades)
+            .filter_map(|server| server.listener.certificate().cloned())
+            .collect();
+        for certificate in &certificates {
+            tokio::spawn(certificate.clone().follow());
+        }
+        let (stop, links) = (running.arrivals.stopped(), running.links.clone());
+        let tunnel_state = Arc::new(Tunnel::new(&config, registry.clone(), admission.clone(), stop, links));
+        for keys in tunnel_state.key_sets() {
+            tokio::spawn(keys.clone().follow());
+        }
         let status = Arc::new(Status {
             name: config.name.clone(),
             started: Instant::now(),
             registry: registry.clone(),
-            admission: admission.clone(),
+            admission,
             facades: states.clone(),
+            certificates,
+            key_sets: tunnel_state.key_sets().to_vec(),
             drain: drain.clone(),
         });
         for (server, state) in facades.into_iter().zip(states) {
@@ -150,9 +167,6 @@ impl Gateway {
                 tokio::spawn(run_router(server, router));
             }
         }
-        let (stop, links) = (running.arrivals.stopped(), running.links.clone());
-        let tunnel_state = Tunnel::new(&config, registry.clone(), admission, stop, links);
-        let tunnel_state = Arc::new(tunnel_state);
         let answer = move |arrival| std::future::ready(tunnel_state.answer(arrival));
         tokio::spawn(tunnel.run(proto::link::tune, answer, running.arrivals.clone()));
         running

@@ -118,3 +118,25 @@ pub(crate) const LINKS_PER_AGENT: usize = 64;
 
 /// How long closing links may take to say so, once a drain has run out of time.
 pub(crate) const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// How often the files of certificates are looked at. What has changed is used at the second look.
+pub(crate) const CERTIFICATE_POLL: Duration = Duration::from_secs(2);
+
+/// Keys of one issuer: sets have two or three.
+pub(crate) const KEYS: usize = 64;
+
+/// Bytes of a fetched key set.
+pub(crate) const KEYS_BYTES: usize = 256 * 1024;
+
+/// How long fetching a key set may take.
+pub(crate) const KEYS_FETCH: Duration = Duration::from_secs(10);
+
+/// How often a key set is fetched without a reason. A new key is fetched when a token first names it; this is for keys
+/// that are withdrawn.
+pub(crate) const KEYS_REFRESH: Duration = Duration::from_secs(600);
+
+/// How often a key set is fetched at most: after a failure, and for tokens that name unknown keys.
+pub(crate) const KEYS_REST: Duration = Duration::from_secs(30);
+
+/// How far the clocks of an issuer and of the gateway may be apart.
+pub(crate) const CLOCK_LEEWAY: Duration = Duration::from_secs(30);

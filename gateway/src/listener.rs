@@ -1,11 +1,12 @@
 //! What connections come from: a port or a Unix socket, with TLS or without.
 
-use std::{fmt, io, net::SocketAddr};
+use std::{fmt, io, net::SocketAddr, sync::Arc};
 
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 use crate::{
+    certificates::Certificate,
     config::{Listen, Tls},
     limits::{BACKLOG, HANDSHAKE},
     socket::Socket,
@@ -14,7 +15,7 @@ use crate::{
 
 /// A bound listener.
 pub(crate) enum Listener {
-    Tcp(TcpListener, Option<TlsAcceptor>),
+    Tcp(TcpListener, Option<Arc<Certificate>>),
     Unix(UnixSocket),
 }
 
@@ -37,8 +38,8 @@ impl Listener {
     pub(crate) async fn bind(listen: &Listen, tls: Option<&Tls>) -> io::Result<Self> {
         match listen {
             Listen::Tcp(address) => {
-                let acceptor = tls.map(|tls| TlsAcceptor::from(tls.server.clone()));
-                Ok(Self::Tcp(listen_on(*address)?, acceptor))
+                let certificate = tls.map(|tls| Arc::new(Certificate::new(tls.clone())));
+                Ok(Self::Tcp(listen_on(*address)?, certificate))
             }
             Listen::Unix { path, mode } => UnixSocket::bind(path, *mode).map(Self::Unix),
         }
@@ -52,16 +53,24 @@ impl Listener {
         }
     }
 
+    /// What it proves itself with.
+    pub(crate) fn certificate(&self) -> Option<&Arc<Certificate>> {
+        match self {
+            Self::Tcp(_, certificate) => certificate.as_ref(),
+            Self::Unix(_) => None,
+        }
+    }
+
     /// The next connection; `tune` sets its options.
     pub(crate) async fn accept(&self, tune: fn(&TcpStream) -> io::Result<()>) -> io::Result<(Accepted, Peer)> {
-        let (listener, acceptor) = match self {
-            Self::Tcp(listener, acceptor) => (listener, acceptor),
+        let (listener, certificate) = match self {
+            Self::Tcp(listener, certificate) => (listener, certificate),
             Self::Unix(socket) => return Ok((Accepted::Ready(Socket::Unix(socket.accept().await?)), Peer::Local)),
         };
         let (stream, peer) = listener.accept().await?;
         tune(&stream)?;
-        let accepted = match acceptor {
-            Some(acceptor) => Accepted::Tls(stream, acceptor.clone()),
+        let accepted = match certificate {
+            Some(certificate) => Accepted::Tls(stream, certificate.acceptor()),
             None => Accepted::Ready(Socket::Tcp(stream)),
         };
         Ok((accepted, Peer::Tcp(peer)))

@@ -19,6 +19,7 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls_pki_types::CertificateDer;
 use tokio::{
     net::TcpStream,
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -99,6 +100,8 @@ impl Serving {
 pub(crate) struct Arrival {
     pub(crate) request: Request<Incoming>,
     pub(crate) peer: Peer,
+    /// The certificate of the connection's client, if it was asked for one and has shown it.
+    pub(crate) certificate: Option<Arc<CertificateDer<'static>>>,
     /// Held until the answer is complete: a connection with a request in flight is not idle.
     pub(crate) busy: Busy,
 }
@@ -176,7 +179,9 @@ async fn serve_connection<A, F>(
         Some(Err(error)) => return debug!(%peer, %error, "a client's connection ended before a request"),
         None => return,
     };
+    let certificate = stream.client_certificate().map(Arc::new);
     let activity = Arc::new(Activity::default());
+    let answer = move |request, busy| answer(Arrival { request, peer, certificate: certificate.clone(), busy });
     serve_http(stream, peer, answer, idle, serving, http2, &activity).await;
     if let Some(rest) = activity.take_rest() {
         rest.await;
@@ -192,7 +197,7 @@ async fn serve_http<A, F>(
     http2: bool,
     activity: &Arc<Activity>,
 ) where
-    A: Fn(Arrival) -> F + Send + 'static,
+    A: Fn(Request<Incoming>, Busy) -> F + Send + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
     let requests = activity.clone();
@@ -208,7 +213,7 @@ async fn serve_http<A, F>(
     let service = service_fn(move |request| {
         let request: Request<Incoming> = request;
         let is_last = leaving.load(Ordering::Relaxed) && request.version() != Version::HTTP_2;
-        let answered = answer(Arrival { request, peer, busy: Busy::new(&requests) });
+        let answered = answer(request, Busy::new(&requests));
         async move {
             let mut response = answered.await;
             if is_last && response.status() != StatusCode::SWITCHING_PROTOCOLS {

@@ -6,6 +6,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use rustls_pki_types::CertificateDer;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpStream, UnixStream},
@@ -21,6 +22,14 @@ pub(crate) enum Socket {
 }
 
 impl Socket {
+    /// The certificate that the client has shown and proved to be its own.
+    pub(crate) fn client_certificate(&self) -> Option<CertificateDer<'static>> {
+        match self {
+            Self::Tls(stream) => stream.get_ref().1.peer_certificates()?.first().map(|own| own.clone().into_owned()),
+            Self::Tcp(_) | Self::Unix(_) => None,
+        }
+    }
+
     /// Says whether the close of the connection is a reset, where there is such a thing: over a Unix socket there is
     /// none.
     pub(crate) fn reset_when_closed(&self, reset: bool) {

@@ -7,6 +7,7 @@
 
 pub mod limits;
 pub mod net;
+pub mod pem;
 pub mod report;
 pub mod secret;
 mod shapes;

@@ -7,6 +7,9 @@ use crate::source::{At, Place, Source, Text};
 /// Longest piece of a source line that a report shows, in characters: about what a terminal shows without wrapping.
 const SHOWN: usize = 140;
 
+/// How many letters and digits behind `rb_` look like a token.
+const TOKEN_LIKE: usize = 16;
+
 /// Why a value cannot be taken, and what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
@@ -14,12 +17,13 @@ pub struct Fault {
     remedy: String,
     offset: Option<usize>,
     hide_rest: bool,
+    hide_value: bool,
 }
 
 impl Fault {
     /// `what` is wrong; do what `remedy` says.
     pub fn new(what: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { what: what.into(), remedy: remedy.into(), offset: None, hide_rest: false }
+        Self { what: what.into(), remedy: remedy.into(), offset: None, hide_rest: false, hide_value: false }
     }
 
     /// Points at one byte of the value instead of at the whole of it.
@@ -34,6 +38,20 @@ impl Fault {
     pub fn hide_rest(mut self) -> Self {
         self.hide_rest = true;
         self
+    }
+
+    /// Shows neither the value nor what follows it: perhaps it is a secret itself.
+    #[must_use]
+    pub fn hide_value(mut self) -> Self {
+        self.hide_value = true;
+        self
+    }
+}
+
+/// On one line, for logs: what is wrong, and what to do.
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.what, self.remedy)
     }
 }
 
@@ -201,7 +219,7 @@ fn report(source: &Source, place: Option<Place>, fault: &Fault) -> String {
     };
     let number = if source.is_numbered() { place.line.to_string() } else { String::new() };
     let gutter = " ".repeat(number.len());
-    let (line, caret) = snippet(source, place, fault.hide_rest);
+    let (line, caret) = snippet(source, place, fault);
     format!(
         "error: {what}\n{gutter}--> {location}\n{gutter} |\n{number} | {line}\n{gutter} | {caret}\n{gutter} = {remedy}"
     )
@@ -209,12 +227,16 @@ fn report(source: &Source, place: Option<Place>, fault: &Fault) -> String {
 
 /// The line and, below it, the caret. Long lines are cut around the place; tabs and control characters become
 /// spaces, so that the caret stands where it should and nothing in a file can steer a terminal.
-fn snippet(source: &Source, place: Place, hide_rest: bool) -> (String, String) {
+fn snippet(source: &Source, place: Place, fault: &Fault) -> (String, String) {
     let mut line: Vec<char> = source.line(place).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     hide_userinfo(&mut line);
+    hide_tokens(&mut line);
     let column = place.column.saturating_sub(1).min(line.len());
     let end = (column + place.width.max(1)).min(line.len()).max(column);
-    if hide_rest && end < line.len() {
+    if fault.hide_value {
+        line.truncate(column);
+        line.push('…');
+    } else if fault.hide_rest && end < line.len() {
         line.truncate(end);
         line.extend(": …".chars());
     }
@@ -223,6 +245,19 @@ fn snippet(source: &Source, place: Place, hide_rest: bool) -> (String, String) {
     let shown: String = line.get(from..to).unwrap_or_default().iter().collect();
     let carets = "^".repeat(end.min(to).saturating_sub(column).max(1));
     (shown.trim_end().to_owned(), format!("{}{carets}", " ".repeat(column - from)))
+}
+
+/// Nor do tokens belong into a configuration. Those that `reachback token new` makes are known by how they begin.
+fn hide_tokens(line: &mut [char]) {
+    let mut at = 0;
+    while let Some(start) = line[at..].windows(3).position(|w| w == ['r', 'b', '_']) {
+        at += start + 3;
+        let length = line[at..].iter().take_while(|c| c.is_ascii_alphanumeric()).count();
+        if length >= TOKEN_LIKE {
+            line[at..at + length].fill('*');
+        }
+        at += length;
+    }
 }
 
 /// Credentials do not belong into a URL; where somebody wrote some, the report must not spread them into the logs.

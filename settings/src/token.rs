@@ -48,7 +48,11 @@ impl Token {
         &self.0
     }
 
-    fn from_file(path: &Path) -> Result<Self, Fault> {
+    /// Reads a file that holds one token.
+    ///
+    /// # Errors
+    /// A [`Fault`] if it cannot be read, or is no token. It never repeats any of it.
+    pub fn from_file(path: &Path) -> Result<Self, Fault> {
         Self::new(&secret::from_file(path, "the token file", LONGEST)?)
     }
 
@@ -56,6 +60,15 @@ impl Token {
         Self::new(&secret::from_env(name, "token_file")?)
     }
 }
+
+/// In constant time it is not: both are this side's own.
+impl PartialEq for Token {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl Eq for Token {}
 
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -6,9 +6,10 @@
 //! - [`client`]: an application that sees every byte, and reqwest for ordinary calls.
 //! - [`http2`]: both of them in HTTP/2.
 //! - [`peer`]: a gateway or an agent that says whatever a test tells it to.
+//! - [`issuer`]: somebody who signs tokens.
 //! - [`proxy`]: a proxy on the way to a gateway.
 //! - [`targets`]: what an attacker tries as a request target, and what must pass.
-//! - [`tls`]: what ends TLS in front of a gateway, and a client for facades that speak it.
+//! - [`tls`]: an authority, what ends TLS in front of a gateway, and a client for facades that speak it.
 //!
 //! A test asserts no timing. Deadlines are there to fail instead of hanging.
 
@@ -16,6 +17,7 @@ pub mod bridge;
 pub mod client;
 pub mod http1;
 pub mod http2;
+pub mod issuer;
 pub mod oracle;
 pub mod pattern;
 pub mod peer;

@@ -102,6 +102,16 @@ impl Process {
         field(&line, "address").expect("a listener has an address")
     }
 
+    /// What `ps` shows of it.
+    ///
+    /// # Panics
+    /// If the system does not tell.
+    #[must_use]
+    pub fn arguments(&self) -> String {
+        let path = format!("/proc/{}/cmdline", self.child.id());
+        std::fs::read_to_string(path).expect("the process is there")
+    }
+
     /// Sends a signal, such as `TERM`.
     ///
     /// # Panics

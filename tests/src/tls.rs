@@ -6,7 +6,8 @@ use std::{
 };
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, CertifiedKey, IsCa, KeyPair, generate_simple_self_signed,
+    BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, CertifiedKey, IsCa, KeyPair, SanType,
+    generate_simple_self_signed,
 };
 use rustls::{
     ClientConfig, RootCertStore, ServerConfig,
@@ -61,15 +62,57 @@ async fn relay(acceptor: TlsAcceptor, stream: TcpStream, target: SocketAddr) {
     let _ = copy_bidirectional(&mut near, &mut far).await;
 }
 
+/// Somebody who vouches for certificates.
+#[derive(Debug)]
+pub struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    /// A new one, whom nobody trusts yet.
+    ///
+    /// # Panics
+    /// If none can be made.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "no two are alike")]
+    pub fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).expect("no names are good names");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Self(CertifiedIssuer::self_signed(params, new_key()).expect("an authority can be made"))
+    }
+
+    /// Its own certificate, as a CA file holds it.
+    #[must_use]
+    pub fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    /// A certificate with its key, both in one PEM. A name with `://` is a URI, any other a DNS name or an address.
+    ///
+    /// # Panics
+    /// If a name is none.
+    #[must_use]
+    pub fn issue(&self, names: &[&str]) -> String {
+        let (certificate, key) = self.certificate(names);
+        key.serialize_pem() + &certificate.pem()
+    }
+
+    fn certificate(&self, names: &[&str]) -> (Certificate, KeyPair) {
+        let (uris, names): (Vec<&str>, Vec<&str>) = names.iter().partition(|name| name.contains("://"));
+        let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
+        let mut params = CertificateParams::new(names).expect("the names are good");
+        params.subject_alt_names.extend(uris.into_iter().map(|uri| SanType::URI(uri.try_into().expect("it is a URI"))));
+        let key = new_key();
+        let certificate = params.signed_by(&key, &self.0).expect("a certificate can be signed");
+        (certificate, key)
+    }
+}
+
+fn new_key() -> KeyPair {
+    KeyPair::generate().expect("a key can be made")
+}
+
 fn certificates() -> (String, ServerConfig) {
-    let key = || KeyPair::generate().expect("a key can be made");
-    let mut params = CertificateParams::new(Vec::new()).expect("no names are good names");
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority = CertifiedIssuer::self_signed(params, key()).expect("an authority can be made");
-    let names = ["localhost", "127.0.0.1", "gateway.test"].map(str::to_owned).to_vec();
-    let own = key();
-    let params = CertificateParams::new(names).expect("the names are good");
-    let certificate = params.signed_by(&own, &authority).expect("a certificate can be signed");
+    let authority = Authority::new();
+    let (certificate, own) = authority.certificate(&["localhost", "127.0.0.1", "gateway.test"]);
     let own = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(own.serialize_der()));
     let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()

@@ -7,6 +7,7 @@ mod rule;
 mod service;
 #[cfg(test)]
 mod tests;
+mod trust;
 mod url;
 
 use std::{
@@ -23,6 +24,7 @@ pub use proxy::{Login, Proxy, ProxyKind};
 pub use raw::KEYS_OF_ITS_OWN;
 use rustls_pki_types::CertificateDer;
 use settings::{Findings, Invalid, Limits, Source, Token};
+pub use trust::CertificateFiles;
 pub use url::{GatewayUrl, Upstream};
 
 use crate::whitelist::{self, Host, Mode, Rule, Whitelist};
@@ -59,12 +61,18 @@ pub const MOST_LINKS: u32 = 16;
 pub struct Config {
     /// What the agent calls itself in its hello and in logs. By default the host's name.
     pub name: String,
-    /// Where to dial; at least one, none twice. Without a token, all are loopback.
+    /// Where to dial; at least one, none twice. Without token and certificate, all are loopback.
     pub gateways: Vec<GatewayUrl>,
     /// What the agent proves itself with.
     pub token: Option<Token>,
+    /// Where the token stands, if in a file: each dial reads it anew.
+    pub token_file: Option<PathBuf>,
+    /// The certificate that it proves itself with.
+    pub certificate: Option<CertificateFiles>,
     /// Authorities to trust for `wss://` instead of the built-in web roots; `None` for those.
     pub ca: Option<Vec<CertificateDer<'static>>>,
+    /// Whether anybody is taken for the gateway.
+    pub insecure_skip_verify: bool,
     /// The proxies by which gateways are dialled; those that are not in it are dialled directly.
     pub proxies: HashMap<GatewayUrl, Proxy>,
     /// Where `/status` and everything else about the agent can be read; loopback.

@@ -24,6 +24,7 @@ use tokio::{
     net::TcpStream,
 };
 use tokio_rustls::TlsConnector;
+use tracing::warn;
 
 use super::{
     backoff::Outcome,
@@ -52,6 +53,8 @@ pub(super) enum DialError {
     Connect(io::Error),
     #[error(transparent)]
     Proxy(#[from] ProxyError),
+    #[error("the agent's own certificate cannot be used: {0}")]
+    Certificate(String),
     #[error("the TLS handshake failed: {0}")]
     Tls(io::Error),
     #[error("the gateway answered {status}{}{detail}", if detail.is_empty() { "" } else { ": " })]
@@ -117,8 +120,11 @@ impl Dialer {
         }
         let name =
             ServerName::try_from(self.url.host.clone()).map_err(|error| DialError::Upgrade(error.to_string()))?;
-        let stream =
-            TlsConnector::from(self.standing.tls.clone()).connect(name, stream).await.map_err(DialError::Tls)?;
+        if self.standing.tls.is_insecure() {
+            warn!("insecure_skip_verify: whoever answers is taken for the gateway");
+        }
+        let client = self.standing.tls.client().await.map_err(DialError::Certificate)?;
+        let stream = TlsConnector::from(client).connect(name, stream).await.map_err(DialError::Tls)?;
         self.upgrade(stream).await
     }
 
@@ -128,7 +134,7 @@ impl Dialer {
     {
         let failed = |error: hyper::Error| DialError::Upgrade(error.to_string());
         let key = request_key();
-        let response = ask(stream, self.request(&key)?).await.map_err(failed)?;
+        let response = ask(stream, self.request(&key).await?).await.map_err(failed)?;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             return Err(refused(response).await);
         }
@@ -136,7 +142,7 @@ impl Dialer {
         hyper::upgrade::on(response).await.map_err(failed)
     }
 
-    fn request(&self, key: &str) -> Result<Request<Empty<Bytes>>, DialError> {
+    async fn request(&self, key: &str) -> Result<Request<Empty<Bytes>>, DialError> {
         let mut request = Request::get(&self.url.path)
             .header(header::HOST, self.url.authority())
             .header(header::CONNECTION, "upgrade")
@@ -144,7 +150,7 @@ impl Dialer {
             .header(header::SEC_WEBSOCKET_VERSION, "13")
             .header(header::SEC_WEBSOCKET_KEY, key)
             .header(header::SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL);
-        if let Some(authorization) = &self.standing.authorization {
+        if let Some(authorization) = self.standing.authorization().await {
             request = request.header(header::AUTHORIZATION, authorization);
         }
         request.body(Empty::new()).map_err(|error| DialError::Upgrade(error.to_string()))

@@ -15,7 +15,10 @@ mod tls;
 
 use std::{collections::HashMap, sync::Arc, time::Instant};
 
-use proto::link::{LinkEnd, Notice};
+use proto::{
+    link::{LinkEnd, Notice},
+    wire::Credential,
+};
 use tokio::{
     sync::{Notify, watch},
     task::JoinHandle,
@@ -171,24 +174,33 @@ impl Dialling {
                 tokio::spawn(server.clone().serve(incoming));
             }
             Notice::GoAway => info!("the gateway is draining"),
-            Notice::Services(_) => unreachable!("a gateway announces nothing"),
+            Notice::Services(_) | Notice::Renewed(_) => unreachable!("a gateway announces nothing"),
         })
         .await
     }
 }
 
-/// Tells every gateway which services there are, each time they change. Gateways bear it once a second; of changes that
-/// come faster the last is told.
+/// Tells every gateway which services there are, and shows a fresh credential, each time that changes. Gateways bear it
+/// once a second; of changes that come faster the last is told.
 pub(crate) async fn announce(links: Arc<Links>, mut standing: watch::Receiver<Arc<Standing>>) {
-    let mut told = standing.borrow_and_update().hello.services.clone();
+    let mut told = standing.borrow_and_update().clone();
     while standing.changed().await.is_ok() {
-        let services = standing.borrow_and_update().hello.services.clone();
-        if services == told {
-            continue;
+        let new = standing.borrow_and_update().clone();
+        let services = (new.hello.services != told.hello.services).then_some(&new.hello.services);
+        let token = new.token.as_ref().filter(|token| !told.token.as_ref().is_some_and(|told| told == *token));
+        for up in links.up() {
+            if let Some(services) = services {
+                up.connection.announce(services.clone());
+            }
+            if let Some(token) = token {
+                up.connection.renew(Credential(token.expose().to_owned()));
+            }
         }
-        links.up().iter().for_each(|up| up.connection.announce(services.clone()));
-        told = services;
-        tokio::time::sleep(ANNOUNCE_REST).await;
+        let is_news = services.is_some() || token.is_some();
+        told = new;
+        if is_news {
+            tokio::time::sleep(ANNOUNCE_REST).await;
+        }
     }
 }
 

@@ -1,24 +1,28 @@
 //! What the agent says of itself at a dial, and how it verifies whom it says it to.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
 
 use http::HeaderValue;
 use proto::{session, wire::AgentHello};
 use rustls::ClientConfig;
+use settings::Token;
+use tracing::warn;
 
-use super::tls;
+use super::tls::{self, Tls};
 use crate::config::{Config, GatewayUrl, Proxy};
 
 /// What one configuration says about links. A link keeps what it began with, but for the services.
 #[derive(Debug)]
 pub(crate) struct Standing {
     pub(crate) hello: AgentHello,
-    /// The `Authorization` that is shown, marked as sensitive.
-    pub(super) authorization: Option<HeaderValue>,
-    pub(super) tls: Arc<ClientConfig>,
+    /// The token, as the configuration was read …
+    pub(super) token: Option<Token>,
+    /// … and where to look for a fresher one.
+    token_file: Option<PathBuf>,
+    pub(super) tls: Tls,
     /// By which proxy each gateway is dialled that is not dialled directly.
     pub(super) proxies: HashMap<GatewayUrl, Proxy>,
-    /// How proxies are verified that speak TLS. It shows no certificate: that is for gateways.
+    /// How proxies are verified that speak TLS. It shows no certificate and skips nothing: both are for gateways.
     pub(super) proxy_tls: Arc<ClientConfig>,
     pub(super) limits: session::Limits,
     /// How often names are resolved again.
@@ -31,12 +35,6 @@ impl Standing {
     /// # Errors
     /// Those of rustls, if a configured authority is not a usable certificate.
     pub(crate) fn new(config: &Config, name: &str, instance: &str) -> Result<Self, rustls::Error> {
-        let authorization = config.token.as_ref().map(|token| {
-            let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose()))
-                .expect("a token is visible ASCII: the configuration has checked that");
-            value.set_sensitive(true);
-            value
-        });
         let limits = session::Limits {
             streams: config.limits.streams,
             window: config.limits.window,
@@ -51,17 +49,32 @@ impl Standing {
             window: limits.window,
             streams: limits.streams,
         };
-        let tls = tls::client(config.ca.as_deref())?;
-        let proxy_tls = tls::client(config.ca.as_deref())?;
         Ok(Self {
             hello,
-            authorization,
-            tls,
+            token: config.token.clone(),
+            token_file: config.token_file.clone(),
+            tls: Tls::new(config)?,
             proxies: config.proxies.clone(),
-            proxy_tls,
+            proxy_tls: tls::for_proxies(config)?,
             limits,
             reresolve: config.reresolve,
             lanes: config.links,
         })
+    }
+
+    /// The `Authorization` of the next dial, marked as sensitive: with the token that the file holds now.
+    pub(super) async fn authorization(&self) -> Option<HeaderValue> {
+        let mut token = self.token.clone()?;
+        if let Some(path) = self.token_file.clone() {
+            match tokio::task::spawn_blocking(move || Token::from_file(&path)).await {
+                Ok(Ok(fresh)) => token = fresh,
+                Ok(Err(fault)) => warn!(%fault, "the token cannot be read again: the last one is shown"),
+                Err(panic) => warn!(%panic, "the token cannot be read again: the last one is shown"),
+            }
+        }
+        let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose()))
+            .expect("a token is visible ASCII: reading it has checked that");
+        value.set_sensitive(true);
+        Some(value)
     }
 }

@@ -125,8 +125,7 @@ impl Reloader {
 
 /// Whether nothing has changed, in the file or in those that it names.
 fn is_same(new: &Config, old: &Config) -> bool {
-    let token = |config: &Config| config.token.as_ref().map(|token| token.expose().to_owned());
-    new.origin == old.origin && new.ca == old.ca && new.proxies == old.proxies && token(new) == token(old)
+    new.origin == old.origin && new.ca == old.ca && new.proxies == old.proxies && new.token == old.token
 }
 
 /// What the file now says, or what is wrong with it.

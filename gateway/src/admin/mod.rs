@@ -18,6 +18,8 @@ use serde::Serialize;
 use self::agents::{DecisionStatus, PendingStatus};
 use crate::{
     admission::Admission,
+    auth::KeySet,
+    certificates::Certificate,
     config::{Hosts, Routing},
     drain::Drain,
     facade::Facade,
@@ -32,6 +34,8 @@ pub(crate) struct Status {
     pub(crate) registry: Arc<Registry>,
     pub(crate) admission: Arc<Admission>,
     pub(crate) facades: Vec<Arc<Facade>>,
+    pub(crate) certificates: Vec<Arc<Certificate>>,
+    pub(crate) key_sets: Vec<Arc<KeySet>>,
     pub(crate) drain: Drain,
 }
 
@@ -76,6 +80,8 @@ struct Full {
     links: Vec<LinkStatus>,
     services: std::collections::BTreeMap<String, ServiceStatus>,
     facades: Vec<FacadeStatus>,
+    certificates: Vec<CertificateStatus>,
+    issuers: Vec<IssuerStatus>,
     streams: usize,
     /// Of the runtime: whatever is under way or waits is one or a few.
     tasks: usize,
@@ -113,6 +119,22 @@ struct FacadeStatus {
     listen: String,
     route: String,
     requests: u32,
+}
+
+#[derive(Serialize)]
+struct CertificateStatus {
+    cert_file: String,
+    in_use_s: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+#[derive(Serialize)]
+struct IssuerStatus {
+    issuer: String,
+    keys: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
 }
 
 async fn full(State(status): State<Arc<Status>>) -> Json<Full> {
@@ -155,7 +177,19 @@ async fn full(State(status): State<Arc<Status>>) -> Json<Full> {
         pending,
         decisions,
         facades: status.facades.iter().map(|facade| facade_status(facade)).collect(),
+        certificates: status.certificates.iter().map(|certificate| certificate_status(certificate)).collect(),
+        issuers: status.key_sets.iter().map(|keys| issuer_status(keys)).collect(),
     })
+}
+
+fn certificate_status(certificate: &Certificate) -> CertificateStatus {
+    let in_use = certificate.in_use();
+    CertificateStatus { cert_file: in_use.cert_file, in_use_s: in_use.since.elapsed().as_secs(), error: in_use.trouble }
+}
+
+fn issuer_status(keys: &KeySet) -> IssuerStatus {
+    let in_use = keys.in_use();
+    IssuerStatus { issuer: in_use.issuer, keys: in_use.keys, error: in_use.trouble }
 }
 
 fn facade_status(facade: &Facade) -> FacadeStatus {

@@ -2,18 +2,16 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use proto::wire::InvalidName;
 use settings::{
-    At, Fault, Findings, Invalid, Place, Source, Token, net,
+    At, Fault, Findings, Invalid, Source, net,
     net::RawListener,
     units::{count_within, duration_within, switch},
 };
 
 use super::{
-    AgentCredential, Agents, Config, DRAIN_DELAY, DRAIN_DELAY_EXPOSED, DRAIN_GRACE, FAILED_ATTEMPTS, Facade, HEARTBEAT,
-    Hosts, Listen, PATH, REQUESTS, Routing, ServicePattern, WAIT_FOR_AGENT, WAITING_REQUESTS, admission, facade,
-    raw::{RawAgent, RawConfig},
-    service,
+    Agents, Config, DRAIN_DELAY, DRAIN_DELAY_EXPOSED, DRAIN_GRACE, FAILED_ATTEMPTS, Facade, HEARTBEAT, Hosts, Listen,
+    PATH, REQUESTS, Routing, WAIT_FOR_AGENT, WAITING_REQUESTS, admission, agents, facade, issuers, raw::RawConfig,
+    service, tls,
 };
 
 /// Heartbeats: faster ones load small machines, slower ones leave the dead in the registry for minutes.
@@ -39,9 +37,15 @@ pub(super) fn check(raw: &RawConfig, source: &Source) -> Result<Config, Invalid>
 fn config(raw: &RawConfig, found: &mut Findings<'_>) -> Option<Config> {
     let name = found.optional(raw.name.as_ref(), net::name);
     let path = found.or(raw.path.as_ref(), PATH.to_owned(), tunnel_path);
-    let agents = agents(&raw.agents, found);
+    let issuers = issuers::check_all(&raw.issuers, found);
+    let agents = issuers.as_deref().and_then(|issuers| agents::check_all(&raw.agents, issuers, found));
     let facades = facades(raw, found);
-    let listeners = listeners(raw, agents.as_ref(), facades.as_deref(), found);
+    let tls = tls::check(raw.tls.as_ref(), false, found);
+    let is_encrypted = tls.as_ref().is_none_or(Option::is_some);
+    if let (Some(tls), Some(agents)) = (&tls, &agents) {
+        agents::warn_of_useless(tls.as_ref(), agents, issuers.as_deref().unwrap_or_default(), found);
+    }
+    let listeners = listeners(raw, is_encrypted, agents.as_ref(), facades.as_deref(), found);
     let heartbeat = found.or(raw.heartbeat.as_ref(), HEARTBEAT, duration_within(HEARTBEATS));
     let drain_grace = found.or(raw.drain_grace.as_ref(), DRAIN_GRACE, duration_within(Duration::ZERO..=LONGEST_DRAIN));
     let drain_delay = drain_delay(raw, drain_grace, facades.as_deref(), found);
@@ -60,11 +64,13 @@ fn config(raw: &RawConfig, found: &mut Findings<'_>) -> Option<Config> {
     Some(Config {
         name: name?.unwrap_or_else(|| net::host_name("gateway")),
         listen: tunnel,
+        tls: tls?,
         path: path?,
         facades: facades?.into_iter().map(|facade| facade.value).collect(),
         admin,
         health,
         agents: agents?,
+        issuers: issuers?,
         admission,
         state_file,
         failed_attempts: attempts?,
@@ -130,6 +136,7 @@ struct Listeners {
 
 fn listeners(
     raw: &RawConfig,
+    is_encrypted: bool,
     agents: Option<&Agents>,
     facades: Option<&[At<Facade>]>,
     found: &mut Findings<'_>,
@@ -143,7 +150,7 @@ fn listeners(
     let place = raw.listen.as_ref().map(|text| text.place).unwrap_or_default();
     let tunnel = At { value: tunnel?, place };
     let (admin, health) = (admin?, health?);
-    let mut exposed = vec![Exposed { what: "the tunnel", address: tunnel.clone(), is_encrypted: false }];
+    let mut exposed = vec![Exposed { what: "the tunnel", address: tunnel.clone(), is_encrypted }];
     exposed.extend(facades.unwrap_or_default().iter().filter_map(|facade| {
         let address = At { value: facade.value.listen.address()?, place: facade.place };
         Some(Exposed { what: "a facade", address, is_encrypted: facade.value.tls.is_some() })
@@ -189,7 +196,7 @@ fn exposure(listeners: &[Exposed], insecure: bool, agents: &Agents, found: &mut 
             Agents::Listed(_) if insecure || *is_encrypted => continue,
             Agents::Listed(_) if file => Fault::new(
                 format!("{beyond} and is not encrypted"),
-                format!("{local}; or, if TLS ends in front of it or that is meant, set insecure_listen: true"),
+                format!("{local}; add `tls`; or, if TLS ends in front of it, set insecure_listen: true"),
             ),
             Agents::Listed(_) => Fault::new(
                 format!("{beyond} and is not encrypted"),
@@ -200,66 +207,6 @@ fn exposure(listeners: &[Exposed], insecure: bool, agents: &Agents, found: &mut 
         guarded = None;
     }
     guarded
-}
-
-fn agents(raw: &[At<RawAgent>], found: &mut Findings<'_>) -> Option<Agents> {
-    if raw.is_empty() {
-        let text = "no agent credential is configured: any process on this machine may pose as an agent";
-        found.warn(None, format_args!("{text}, and only loopback is served"));
-        return Some(Agents::Anyone);
-    }
-    let mut agents: Vec<AgentCredential> = Vec::new();
-    let mut complete = Some(());
-    for raw in raw {
-        match agent(raw, &agents, found) {
-            Some(agent) => agents.push(agent),
-            None => complete = None,
-        }
-    }
-    complete.map(|()| Agents::Listed(agents))
-}
-
-fn agent(raw: &At<RawAgent>, earlier: &[AgentCredential], found: &mut Findings<'_>) -> Option<AgentCredential> {
-    let RawAgent { name, token_file, token_env, services } = &raw.value;
-    let at = Some(raw.place);
-    let unnamed = Fault::new("this agent has no name", "add `name`, which stands in logs and in /status");
-    let checked = found.required(name.as_ref(), (at, unnamed), net::name);
-    let token = settings::token::token(found, token_file.as_ref(), token_env.as_ref());
-    if matches!(token, Some(None)) {
-        let remedy = "add `token_file: PATH` or `token_env: VARIABLE`";
-        found.fault(raw.place, Fault::new("this agent has no token to prove itself with", remedy));
-    }
-    let services = patterns(raw.place, services, found);
-    let agent = AgentCredential { name: checked?, token: token??, services: services? };
-    unlike(&agent, name.as_ref().map_or(raw.place, |name| name.place), earlier, found)?;
-    Some(agent)
-}
-
-fn patterns(place: Place, raw: &[settings::Text], found: &mut Findings<'_>) -> Option<Vec<ServicePattern>> {
-    if raw.is_empty() {
-        let remedy = r#"add `services`, such as services: [ orders, "*.acme" ], or "*" for all"#;
-        found.fault(place, Fault::new("this agent may serve nothing", remedy));
-        return None;
-    }
-    let remedy = r#"write a name such as orders, a suffix such as "*.acme", or "*" for every service"#;
-    let wrong = |text: &str| Fault::new(format!("{text:?} is not a pattern of service names"), remedy);
-    let pattern = |text: &str| text.parse().map_err(|_: InvalidName| wrong(text));
-    Some(found.each(raw, pattern)?.into_iter().map(|pattern| pattern.value).collect())
-}
-
-/// A token or name given twice would leave open which agent it is.
-fn unlike(agent: &AgentCredential, place: Place, earlier: &[AgentCredential], found: &mut Findings<'_>) -> Option<()> {
-    let same = |a: &Token, b: &Token| a.expose() == b.expose();
-    let fault = if earlier.iter().any(|other| other.name == agent.name) {
-        Fault::new(format!("a second agent is named `{}`", agent.name), "give each agent a name of its own")
-    } else if let Some(other) = earlier.iter().find(|other| same(&other.token, &agent.token)) {
-        let what = format!("the agents `{}` and `{}` have the same token", other.name, agent.name);
-        Fault::new(what, "give each agent a token of its own")
-    } else {
-        return Some(());
-    };
-    found.fault(place, fault);
-    None
 }
 
 /// A facade for a service that no agent may serve is nearly always a slip of the pen.

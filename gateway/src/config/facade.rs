@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use proto::wire::ServiceName;
 use settings::{At, Entries, Fault, Findings, Place, Text, report::one_of, units::duration_within};
 
-use super::{Facade, Forwarded, Hosts, Listen, Routing, listen, raw::RawFacade, tls};
+use super::{Facade, Forwarded, Hosts, Listen, Routing, Tls, listen, raw::RawFacade, tls};
 
 /// Longest wait for an agent; whoever waits longer has been forgotten by the client.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
@@ -26,7 +26,7 @@ pub(super) fn wait(text: &str) -> Result<Duration, Fault> {
 /// Checks one facade; `usual_wait` is the gateway's own. Its place is that of its `listen`.
 pub(super) fn check(raw: &At<RawFacade>, usual_wait: Duration, found: &mut Findings<'_>) -> Option<At<Facade>> {
     let listen = listen(raw, found);
-    let tls = tls::check(raw.value.tls.as_ref(), found);
+    let tls = tls::check(raw.value.tls.as_ref(), true, found).and_then(|tls| no_client_authority(raw, tls, found));
     let routing = routing(raw, found);
     let wait_for_agent = found.or(raw.value.wait_for_agent.as_ref(), usual_wait, wait);
     let forwarded = found.or(raw.value.forwarded.as_ref(), Forwarded::default(), forwarded);
@@ -39,6 +39,13 @@ pub(super) fn check(raw: &At<RawFacade>, usual_wait: Duration, found: &mut Findi
         forwarded: forwarded?,
     };
     Some(At { value, place })
+}
+
+/// Applications are not asked who they are.
+fn no_client_authority(raw: &At<RawFacade>, tls: Option<Tls>, found: &mut Findings<'_>) -> Option<Option<Tls>> {
+    let Some(text) = raw.value.tls.as_ref().and_then(|tls| tls.value.client_ca_file.as_ref()) else { return Some(tls) };
+    let remedy = "remove it; it belongs to the `tls` of the gateway itself, where agents connect";
+    refuse(text.place, Fault::new("a facade asks its clients for no certificate", remedy), found)
 }
 
 fn listen(raw: &At<RawFacade>, found: &mut Findings<'_>) -> Option<Listen> {

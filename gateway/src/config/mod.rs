@@ -1,9 +1,12 @@
 //! What a gateway is told to do, checked: a [`Config`] exists only if it can be carried out as it stands.
 
 mod admission;
+mod agents;
 mod check;
 mod facade;
+mod issuers;
 mod listen;
+mod name_pattern;
 mod pattern;
 mod raw;
 mod service;
@@ -19,13 +22,16 @@ use std::{
 };
 
 pub use admission::{Admission, FAILED_ATTEMPTS, LONGEST_HOLD};
+pub use agents::TokenDigest;
 use http::HeaderName;
+pub use issuers::{Issuer, KeySource};
 pub use listen::Listen;
+pub use name_pattern::NamePattern;
 pub use pattern::ServicePattern;
 use proto::wire::ServiceName;
 pub use raw::KEYS_OF_ITS_OWN;
-use settings::{Invalid, Limits, Source, Token};
-pub use tls::Tls;
+use settings::{Invalid, Limits, Source};
+pub use tls::{Tls, TlsFiles};
 
 /// Where the tunnel is offered, by default and on both sides.
 pub const PATH: &str = proto::link::upgrade::DEFAULT_PATH;
@@ -68,8 +74,10 @@ pub const WAITING_REQUESTS: u32 = 1024;
 pub struct Config {
     /// What the gateway calls itself in its hello and in logs. By default the host's name.
     pub name: String,
-    /// Where agents connect. Beyond loopback only with `insecure_listen` and with agents listed.
+    /// Where agents connect. Beyond loopback only with agents listed, and with `tls` or `insecure_listen`.
     pub listen: SocketAddr,
+    /// What the gateway proves itself to agents with; `None` if it speaks no TLS itself.
+    pub tls: Option<Tls>,
     /// The path at which agents connect; begins with `/` and is longer.
     pub path: String,
     /// The local HTTP listeners, at least one.
@@ -80,6 +88,8 @@ pub struct Config {
     pub health: Option<SocketAddr>,
     /// Who may connect.
     pub agents: Agents,
+    /// Whose signed tokens are believed; `JwtRule` counts on this order.
+    pub issuers: Vec<Issuer>,
     /// Who of them is let in.
     pub admission: Admission,
     /// Where decisions about agents outlive the process.
@@ -117,16 +127,49 @@ pub enum Agents {
     Listed(Vec<AgentCredential>),
 }
 
-/// One agent that may connect, and as what.
+/// One agent that may connect, and as what. It proves itself by any one of what is listed.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct AgentCredential {
     /// The agent's name, whatever it calls itself.
     pub name: String,
-    /// What it proves itself with.
-    pub token: Token,
+    /// The digests of its tokens; at most two.
+    pub tokens: Vec<TokenDigest>,
+    /// Which certificate it has.
+    pub certificate: Option<CertificateRule>,
+    /// Which signed token it has.
+    pub jwt: Option<JwtRule>,
     /// The services that it may serve; at least one pattern.
     pub services: Vec<ServicePattern>,
+}
+
+/// Which client certificate is an agent's. Whether it is genuine is for the authorities of `client_ca_file` to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateRule {
+    /// Where to look.
+    pub kind: SanKind,
+    /// What to find there.
+    pub name: NamePattern,
+}
+
+/// Where a certificate says whose it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SanKind {
+    /// A DNS name among its subject alternative names.
+    Dns,
+    /// A URI among them, such as a SPIFFE id.
+    Uri,
+    /// The common name of its subject.
+    CommonName,
+}
+
+/// Which signed token (JWT) is an agent's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JwtRule {
+    /// Who signs it: an index of [`Config::issuers`].
+    pub issuer: usize,
+    /// Its `sub`.
+    pub subject: NamePattern,
 }
 
 /// What holds for one service.

@@ -8,12 +8,14 @@ use super::Flags;
 /// Keys that only a gateway's configuration has: they tell one from an agent's.
 pub const KEYS_OF_ITS_OWN: &[&str] = &[
     "listen",
+    "tls",
     "path",
     "insecure_listen",
     "facades",
     "wait_for_agent",
     "agents",
     "admission",
+    "issuers",
     "admission_hold",
     "state_file",
     "heartbeat",
@@ -26,6 +28,7 @@ pub const KEYS_OF_ITS_OWN: &[&str] = &[
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawConfig {
     pub(super) listen: Option<Text>,
+    pub(super) tls: Option<At<RawTls>>,
     pub(super) path: Option<Text>,
     pub(super) insecure_listen: Option<Text>,
     pub(super) name: Option<Text>,
@@ -34,6 +37,7 @@ pub(super) struct RawConfig {
     pub(super) admin: Option<At<RawListener>>,
     pub(super) health: Option<At<RawListener>>,
     pub(super) agents: Vec<At<RawAgent>>,
+    pub(super) issuers: Entries<At<RawIssuer>>,
     pub(super) admission: Option<Text>,
     pub(super) admission_hold: Option<Text>,
     pub(super) state_file: Option<Text>,
@@ -74,6 +78,7 @@ pub(super) struct RawService {
 pub(super) struct RawTls {
     pub(super) cert_file: Option<Text>,
     pub(super) key_file: Option<Text>,
+    pub(super) client_ca_file: Option<Text>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -82,7 +87,36 @@ pub(super) struct RawAgent {
     pub(super) name: Option<Text>,
     pub(super) token_file: Option<Text>,
     pub(super) token_env: Option<Text>,
+    pub(super) token_sha256: Vec<Text>,
+    pub(super) certificate: Option<At<RawCertificate>>,
+    pub(super) jwt: Option<At<RawJwt>>,
     pub(super) services: Vec<Text>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawCertificate {
+    pub(super) san_dns: Option<Text>,
+    pub(super) san_uri: Option<Text>,
+    pub(super) cn: Option<Text>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawJwt {
+    pub(super) issuer: Option<Text>,
+    pub(super) subject: Option<Text>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawIssuer {
+    pub(super) issuer: Option<Text>,
+    pub(super) audience: Option<Text>,
+    pub(super) jwks_file: Option<Text>,
+    pub(super) jwks_url: Option<Text>,
+    pub(super) ca_file: Option<Text>,
+    pub(super) algorithms: Vec<Text>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -139,8 +173,8 @@ fn raw_agent(token_file: Text) -> At<RawAgent> {
     let value = RawAgent {
         name: Some(word("agent")),
         token_file: Some(token_file),
-        token_env: None,
         services: vec![word("*")],
+        ..RawAgent::default()
     };
     At { value, place }
 }

@@ -70,7 +70,8 @@ fn the_file_of_the_issue() {
         [Routing::Service(orders), Routing::Host(Hosts::Below("localhost".to_owned())), Routing::Path]
     );
     let Agents::Listed(agents) = &config.agents else { panic!("agents are listed") };
-    assert_eq!((agents[0].name.as_str(), agents[0].token.expose()), ("warehouse-7", "seven-0123456789abcdef"));
+    assert_eq!(agents[0].name, "warehouse-7");
+    assert_eq!(agents[0].tokens, [TokenDigest::of(b"seven-0123456789abcdef")]);
     assert_eq!(agents[0].services[1].to_string(), "*.acme");
     assert_eq!(config.warnings, Vec::<String>::new());
     assert!(!format!("{config:?}").contains("0123456789"), "a configuration that is logged shows no token");
@@ -256,7 +257,7 @@ fn wrong_agents() {
     let agent = |agent: &str| format!("@agents:\n  - {agent}\n");
     check(&agent("{ token_file: other.token, services: [a] }"), &["gateway.yaml:4:5", "this agent has no name"]);
     check(&agent("{ name: a b, token_file: other.token, services: [a] }"), &["gateway.yaml:4:13", "not a name"]);
-    check(&agent("{ name: a, services: [a] }"), &["gateway.yaml:4:5", "no token to prove itself"]);
+    check(&agent("{ name: a, services: [a] }"), &["gateway.yaml:4:5", "nothing to prove itself"]);
     check(&agent("{ name: a, token_file: other.token }"), &["gateway.yaml:4:5", "may serve nothing"]);
     check(&agent("{ name: a, token: x, services: [a] }"), &["gateway.yaml:4:16", "did you mean `token_", "token: …"]);
     check(

@@ -1,83 +1,151 @@
-//! The certificate of a listener that speaks TLS, with its key: read, and checked as a pair.
+//! What a listener that speaks TLS proves itself with, and whom it asks to do the same: read, and checked together.
 
 use std::{
     fmt,
-    fs::File,
-    io::Read as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use rustls::{Error, ServerConfig, crypto::aws_lc_rs};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject as _};
-use settings::{At, Fault, Findings, units::show_bytes};
+use rustls::{Error, RootCertStore, ServerConfig, crypto::aws_lc_rs, server::WebPkiClientVerifier};
+use settings::{
+    At, Fault, Findings,
+    pem::{self, certificates, private_key},
+};
+use sha2::{Digest, Sha256};
 
 use super::raw::RawTls;
-
-/// Largest file of a certificate or key, in bytes: a chain has a few kilobytes.
-const FILE_BYTES: u64 = 1024 * 1024;
 
 /// What a listener proves itself with.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Tls {
-    /// The certificate and those that vouch for it, in PEM.
-    pub cert_file: PathBuf,
-    /// The certificate's private key, in PEM; may be the same file.
-    pub key_file: PathBuf,
-    /// What both held when they were read.
+    /// Where it was read from.
+    pub files: TlsFiles,
+    /// What the files held when they were read.
     pub server: Arc<ServerConfig>,
+    /// Tells whether they hold the same still.
+    pub(crate) digest: [u8; 32],
+}
+
+/// The files of a listener that speaks TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TlsFiles {
+    /// The certificate and those that vouch for it, in PEM.
+    pub cert: PathBuf,
+    /// The certificate's private key, in PEM; may be the same file.
+    pub key: PathBuf,
+    /// The authorities of clients' certificates, in PEM; `None`: clients are asked for no certificate.
+    pub client_ca: Option<PathBuf>,
+    /// Whether HTTP/2 is offered.
+    pub http2: bool,
+}
+
+/// What the files held at one moment.
+pub(crate) struct TlsContents {
+    cert: Vec<u8>,
+    key: Vec<u8>,
+    client_ca: Option<Vec<u8>>,
+}
+
+impl TlsFiles {
+    /// Reads all of them.
+    pub(crate) fn read(&self) -> Result<TlsContents, Fault> {
+        Ok(TlsContents {
+            cert: pem::read(&self.cert, "certificate")?,
+            key: pem::read(&self.key, "key")?,
+            client_ca: self.client_ca.as_deref().map(|path| pem::read(path, "CA")).transpose()?,
+        })
+    }
+}
+
+impl TlsContents {
+    pub(crate) fn digest(&self) -> [u8; 32] {
+        let mut digest = Sha256::new();
+        for file in [Some(&self.cert), Some(&self.key), self.client_ca.as_ref()].into_iter().flatten() {
+            digest.update((file.len() as u64).to_be_bytes());
+            digest.update(file);
+        }
+        digest.finalize().into()
+    }
 }
 
 impl Tls {
-    /// Reads both files. Where they are read again, they are read here.
-    ///
-    /// # Errors
-    /// A [`Fault`] if they cannot be read, or do not hold a certificate and its key.
-    pub fn load(cert_file: PathBuf, key_file: PathBuf) -> Result<Self, Fault> {
-        let chain = certificates(&cert_file)?;
-        let key = private_key(&key_file)?;
-        let server = server(chain, key).map_err(|error| unusable(&error, &cert_file, &key_file))?;
-        Ok(Self { cert_file, key_file, server: Arc::new(server) })
+    /// Makes sense of what was read.
+    pub(crate) fn new(files: &TlsFiles, contents: &TlsContents) -> Result<Self, Fault> {
+        let server = server(files, contents)?;
+        Ok(Self { files: files.clone(), server: Arc::new(server), digest: contents.digest() })
     }
 }
 
 /// The keys within stay hidden.
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tls").field("cert_file", &self.cert_file).field("key_file", &self.key_file).finish()
+        f.debug_struct("Tls").field("files", &self.files).finish_non_exhaustive()
     }
 }
 
 /// Checks `tls: { cert_file: …, key_file: … }`. One file may hold both.
-pub(super) fn check(raw: Option<&At<RawTls>>, found: &mut Findings<'_>) -> Option<Option<Tls>> {
+pub(super) fn check(raw: Option<&At<RawTls>>, http2: bool, found: &mut Findings<'_>) -> Option<Option<Tls>> {
     let Some(raw) = raw else { return Some(None) };
     let missing = Fault::new("`tls` has no certificate", "add `cert_file`, and `key_file` unless one file holds both");
-    let Some(cert_file) = &raw.value.cert_file else {
+    let RawTls { cert_file: Some(cert_file), key_file, client_ca_file } = &raw.value else {
         found.fault(raw.place, missing);
         return None;
     };
-    let key_file = raw.value.key_file.as_ref().unwrap_or(cert_file);
-    let key_path = found.source().resolve(&key_file.value);
-    let cert_path = found.source().resolve(&cert_file.value);
-    // Told apart here only to point at the right one of two files.
+    let resolve = |text: &settings::Text| found.source().resolve(&text.value);
+    let key_file = key_file.as_ref().unwrap_or(cert_file);
+    let client_ca = client_ca_file.as_ref().map(resolve);
+    let files = TlsFiles { cert: resolve(cert_file), key: resolve(key_file), client_ca, http2 };
+    // Looked at one by one only to point at the right one.
     if key_file.place != cert_file.place {
-        found.parsed(key_file, |_| private_key(&key_path))?;
+        found.parsed(key_file, |_| private_key(&pem::read(&files.key, "key")?, &files.key))?;
     }
-    found.parsed(cert_file, |_| Tls::load(cert_path, key_path)).map(Some)
+    if let (Some(text), Some(path)) = (client_ca_file, &files.client_ca) {
+        found.parsed(text, |_| roots(&pem::read(path, "CA")?, path))?;
+    }
+    found.parsed(cert_file, |_| Tls::new(&files, &files.read()?)).map(Some)
 }
 
-fn server(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<ServerConfig, Error> {
-    let mut server = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)?;
-    server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+fn server(files: &TlsFiles, contents: &TlsContents) -> Result<ServerConfig, Fault> {
+    let chain = certificates(&contents.cert, &files.cert, "certificate")?;
+    let key = private_key(&contents.key, &files.key)?;
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let builder = ServerConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| unusable(&error, files))?;
+    let builder = match (&files.client_ca, &contents.client_ca) {
+        (Some(path), Some(pem)) => {
+            // Who shows no certificate has another credential, or is refused for want of one.
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots(pem, path)?), provider)
+                .allow_unauthenticated()
+                .build()
+                .map_err(|error| not_an_authority(path, &error))?;
+            builder.with_client_cert_verifier(verifier)
+        }
+        _ => builder.with_no_client_auth(),
+    };
+    let mut server = builder.with_single_cert(chain, key).map_err(|error| unusable(&error, files))?;
+    let protocols: &[&[u8]] = if files.http2 { &[b"h2", b"http/1.1"] } else { &[b"http/1.1"] };
+    server.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
     Ok(server)
 }
 
-fn unusable(error: &Error, cert_file: &Path, key_file: &Path) -> Fault {
-    let (cert, key) = (cert_file.display(), key_file.display());
+fn roots(pem: &[u8], path: &Path) -> Result<RootCertStore, Fault> {
+    let mut roots = RootCertStore::empty();
+    for authority in certificates(pem, path, "CA")? {
+        roots.add(authority).map_err(|error| not_an_authority(path, &error))?;
+    }
+    Ok(roots)
+}
+
+fn not_an_authority(path: &Path, error: &impl fmt::Display) -> Fault {
+    let what = format!("a certificate of the CA file {} cannot be an authority: {error}", path.display());
+    Fault::new(what, "keep only certificates of authorities in it")
+}
+
+fn unusable(error: &Error, files: &TlsFiles) -> Fault {
+    let (cert, key) = (files.cert.display(), files.key.display());
     match error {
         Error::InconsistentKeys(_) => Fault::new(
             format!("the private key in {key} is not that of the first certificate in {cert}"),
@@ -88,53 +156,6 @@ fn unusable(error: &Error, cert_file: &Path, key_file: &Path) -> Fault {
             "take an RSA, ECDSA or Ed25519 key with its certificate, in PEM form",
         ),
     }
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Fault> {
-    let pem = read(path, "certificate")?;
-    let shown = path.display();
-    let remedy = "put the server's certificate in PEM form into it (-----BEGIN CERTIFICATE-----), then its chain";
-    let chain: Vec<_> = CertificateDer::pem_slice_iter(&pem)
-        .collect::<Result<_, _>>()
-        .map_err(|error| Fault::new(format!("the certificate file {shown} is damaged: {error}"), remedy))?;
-    if chain.is_empty() {
-        return Err(Fault::new(format!("the certificate file {shown} holds no certificate"), remedy));
-    }
-    Ok(chain)
-}
-
-fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, Fault> {
-    let pem = read(path, "key")?;
-    let shown = path.display();
-    let is_encrypted = ["ENCRYPTED PRIVATE KEY-----", "Proc-Type: 4,ENCRYPTED"];
-    if is_encrypted.iter().any(|mark| pem.windows(mark.len()).any(|window| window == mark.as_bytes())) {
-        return Err(Fault::new(
-            format!("the private key in {shown} is encrypted, and nobody is there to type its passphrase"),
-            "decrypt it (openssl pkey -in FILE -out KEY) into a file that only the gateway can read",
-        ));
-    }
-    PrivateKeyDer::from_pem_slice(&pem).map_err(|error| {
-        let remedy = "put the certificate's private key in PEM form into it (-----BEGIN PRIVATE KEY-----)";
-        match error {
-            pem::Error::NoItemsFound => Fault::new(format!("the file {shown} holds no private key"), remedy),
-            error => Fault::new(format!("the private key in {shown} is damaged: {error}"), remedy),
-        }
-    })
-}
-
-fn read(path: &Path, what: &str) -> Result<Vec<u8>, Fault> {
-    let shown = path.display();
-    let mut pem = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(FILE_BYTES + 1).read_to_end(&mut pem));
-    read.map_err(|error| {
-        let remedy = "check the path (relative ones start at the configuration file's folder) and its permissions";
-        Fault::new(format!("the {what} file {shown} cannot be read: {error}"), remedy)
-    })?;
-    if pem.len() as u64 > FILE_BYTES {
-        let what = format!("the {what} file {shown} is larger than {}", show_bytes(FILE_BYTES));
-        return Err(Fault::new(what, "check that the path is that of a PEM file"));
-    }
-    Ok(pem)
 }
 
 #[cfg(test)]
@@ -190,7 +211,7 @@ mod tests {
             ("other.key", &other.signing_key.serialize_pem()),
             ("encrypted.key", &encrypted),
             ("damaged.pem", &cert.replace("MII", "M!I")),
-            ("large.pem", &"x".repeat(1024 * 1024 + 1)),
+            ("large.pem", &"x".repeat(4 * 1024 * 1024 + 1)),
             ("empty.pem", ""),
         ]);
         for good in [
@@ -220,7 +241,7 @@ mod tests {
         check("{ cert_file: wrong-order.pem, key_file: key.pem }", &["own certificate before the others"]);
         check("{ cert_file: cert.pem, key_file: encrypted.key }", &["4:78", "is encrypted", "openssl pkey"]);
         check("{ cert_file: damaged.pem, key_file: key.pem }", &["damaged.pem is damaged"]);
-        check("{ cert_file: large.pem, key_file: key.pem }", &["is larger than 1MiB"]);
+        check("{ cert_file: large.pem, key_file: key.pem }", &["is larger than 4MiB"]);
         check("{ cert: cert.pem }", &["did you mean `cert_file`?"]);
     }
 }

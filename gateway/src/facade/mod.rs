@@ -75,7 +75,7 @@ impl Facade {
     /// Answers one request: with the upstream's answer, or with a failure that says who failed.
     pub(crate) async fn answer(self: Arc<Self>, arrival: Arrival) -> Response<Body> {
         let started = Instant::now();
-        let Arrival { request, peer, busy } = arrival;
+        let Arrival { request, peer, busy, .. } = arrival;
         let id = request_id::keep_or_make(request.headers());
         let asked = Asked::new(&request, id);
         let is_grpc = grpc::asks(&request);

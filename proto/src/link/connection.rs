@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     session::{Answer, Burden, OpenError, StreamError},
-    wire::{Failure, RequestHead, ResponseHead, ServiceName},
+    wire::{Credential, Failure, RequestHead, ResponseHead, ServiceName},
 };
 
 /// Opens streams on a link, or announces services. Cheap to clone; the link lives on without it.
@@ -78,9 +78,22 @@ impl Connection {
         self.shared.with(|inner| inner.session.drain(reason));
     }
 
+    /// Shows the gateway a fresh credential of this agent, before the old one expires.
+    pub fn renew(&self, credential: Credential) {
+        self.shared.with(|inner| inner.session.renew(credential));
+    }
+
     /// Closes the link now, whatever is in flight.
     pub fn close(&self) {
         self.shared.with(|inner| inner.close = true);
+    }
+
+    /// The same, and tells the agent why it is sent away (close code 1008): a code such as `credential_expired`.
+    pub fn dismiss(&self, code: &'static str) {
+        self.shared.with(|inner| {
+            inner.dismissal = Some(code);
+            inner.close = true;
+        });
     }
 }
 

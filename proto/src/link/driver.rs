@@ -31,7 +31,7 @@ use super::{
 };
 use crate::{
     session::{Session, SessionError},
-    wire::{Packet, ServiceName},
+    wire::{Credential, Packet, ServiceName},
 };
 
 /// What the driver hands on.
@@ -41,6 +41,8 @@ pub enum Notice {
     Request(Incoming),
     /// The agent's services from now on (gateway).
     Services(Vec<ServiceName>),
+    /// A fresh credential of the agent, to be judged (gateway).
+    Renewed(Credential),
     /// The peer takes or opens no new streams.
     GoAway,
 }
@@ -54,6 +56,9 @@ pub enum LinkEnd {
     /// This side closed it.
     #[error("closed by this side")]
     Closed,
+    /// This side closed it and said why.
+    #[error("closed by this side: {0}")]
+    Dismissed(&'static str),
     /// The peer closed it.
     #[error("closed by the peer ({code}{}{reason})", if reason.is_empty() { "" } else { ": " })]
     ClosedByPeer {
@@ -169,6 +174,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             on_notice(match news {
                 News::Opened(id, head) => Notice::Request(Incoming::new(self.shared.clone(), id, head)),
                 News::Services(services) => Notice::Services(services),
+                News::Renewed(credential) => Notice::Renewed(credential),
                 News::GoAway => Notice::GoAway,
             });
         }
@@ -233,7 +239,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     fn rest(&self, blocked: bool, cx: &Context<'_>) -> Poll<LinkEnd> {
         self.shared.with(|inner| {
             if inner.close {
-                return Poll::Ready(LinkEnd::Closed);
+                return Poll::Ready(inner.dismissal.map_or(LinkEnd::Closed, LinkEnd::Dismissed));
             }
             // Drained is what has reached the socket, not only what has left the session.
             if inner.session.is_drained() && !blocked {
@@ -254,6 +260,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         let (code, reason) = match end {
             LinkEnd::Lost(_) => return,
             LinkEnd::Drained | LinkEnd::Closed | LinkEnd::ClosedByPeer { .. } => (1001, String::new()),
+            LinkEnd::Dismissed(code) => (1008, (*code).to_owned()),
             LinkEnd::Session(error) => (error.close_code(), error.to_string()),
         };
         farewell(&mut self.socket, code, &reason).await;

@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     session::{Event, Session, ids::ById},
-    wire::{RequestHead, ServiceName, StreamId},
+    wire::{Credential, RequestHead, ServiceName, StreamId},
 };
 
 /// One lock, held for single calls into the session and never across an await.
@@ -25,6 +25,8 @@ pub(super) struct Inner {
     pub(super) news: VecDeque<News>,
     /// Whoever holds a handle wants the link closed now.
     pub(super) close: bool,
+    /// What the peer is told then, if it is sent away.
+    pub(super) dismissal: Option<&'static str>,
 }
 
 /// Which handle of a stream.
@@ -38,6 +40,7 @@ pub(super) enum Half {
 pub(super) enum News {
     Opened(StreamId, Arc<RequestHead>),
     Services(Vec<ServiceName>),
+    Renewed(Credential),
     GoAway,
 }
 
@@ -50,6 +53,7 @@ impl Shared {
             driver: None,
             news: VecDeque::new(),
             close: false,
+            dismissal: None,
         }))
     }
 
@@ -90,6 +94,7 @@ impl Inner {
                 Event::Writable(id) => self.wake(id, Half::Writer),
                 Event::Opened(id, head) => self.news.push_back(News::Opened(id, head)),
                 Event::Services(services) => self.news.push_back(News::Services(services)),
+                Event::Renewed(credential) => self.news.push_back(News::Renewed(credential)),
                 Event::GoAway => self.news.push_back(News::GoAway),
             }
         }

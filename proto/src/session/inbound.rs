@@ -116,7 +116,11 @@ impl Session {
                 self.events.push_back(Event::Services(services));
                 Ok(())
             }
-            (Side::Gateway, Frame::Renew(_)) => self.notice(),
+            (Side::Gateway, Frame::Renew(credential)) => {
+                self.notice()?;
+                self.events.push_back(Event::Renewed(credential));
+                Ok(())
+            }
             (side, frame) => Err(SessionError::violation(match (side, frame) {
                 (_, Frame::Hello(_) | Frame::Reject(_)) => "a greeting after the greeting",
                 (Side::Gateway, _) => "an agent opens no streams",

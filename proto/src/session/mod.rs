@@ -40,7 +40,7 @@ use self::{
     ids::ById,
     stream::{Head, Stream},
 };
-use crate::wire::{Frame, RequestHead, ServiceName, StreamId};
+use crate::wire::{Credential, Frame, RequestHead, ServiceName, StreamId};
 
 pub use self::{
     error::{OpenError, SessionError, Stopped, StreamError},
@@ -78,6 +78,8 @@ pub enum Event {
     Writable(StreamId),
     /// The agent offers these services from now on (gateway only).
     Services(Vec<ServiceName>),
+    /// The agent shows a fresh credential (gateway only).
+    Renewed(Credential),
     /// The peer takes, or opens, no new streams.
     GoAway,
 }

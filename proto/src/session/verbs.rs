@@ -11,7 +11,7 @@ use super::{
     limits::{CONTROL_FRAMES, INTERIMS},
     stream::{Head, Stream},
 };
-use crate::wire::{Failure, Frame, RequestHead, ResetCode, ResponseHead, ServiceName, StreamId};
+use crate::wire::{Credential, Failure, Frame, RequestHead, ResetCode, ResponseHead, ServiceName, StreamId};
 
 impl Session {
     /// Opens a stream (gateway). `end`: the request has no body.
@@ -230,6 +230,12 @@ impl Session {
         // Of sets that wait to be sent only the newest matters.
         self.control.retain(|frame| !matches!(frame, Frame::Services(_)));
         self.control.push_back(Frame::Services(services));
+    }
+
+    /// Shows a fresh credential (agent).
+    pub fn renew(&mut self, credential: Credential) {
+        self.control.retain(|frame| !matches!(frame, Frame::Renew(_)));
+        self.control.push_back(Frame::Renew(credential));
     }
 
     /// Takes, or opens, no new streams from now on. What is in flight finishes; see [`Session::is_drained`].

@@ -20,6 +20,7 @@ mod hostile_stranger;
 mod hostile_upgrades;
 mod hostile_upstream;
 mod http2;
+mod identity;
 mod lies;
 mod lifecycle;
 mod listeners;

@@ -63,6 +63,7 @@ pub(super) fn events(session: &mut Session) -> Vec<String> {
             Event::Readable(id) => format!("readable {id}"),
             Event::Writable(id) => format!("writable {id}"),
             Event::Services(services) => format!("services {}", services.len()),
+            Event::Renewed(credential) => format!("renewed {}", credential.0),
             Event::GoAway => "go-away".to_owned(),
         })
         .collect()

@@ -83,7 +83,7 @@ impl App {
             Event::Opened(id, _) => self.begin(*id, Plan::of(scene, *id)),
             Event::Readable(id) => self.awake.push((*id, Half::Reader)),
             Event::Writable(id) => self.awake.push((*id, Half::Writer)),
-            Event::Services(_) | Event::GoAway => {}
+            Event::Services(_) | Event::Renewed(_) | Event::GoAway => {}
         }
     }
 

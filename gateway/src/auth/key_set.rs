@@ -1,0 +1,208 @@
+//! The keys of one issuer, kept up to date: a file is looked at, a URL is fetched now and then, and when a token names
+//! a key that is not known, but not more often than that is worth.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use settings::pem;
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep, timeout},
+};
+use tracing::{error, info};
+
+use super::{
+    fetch,
+    key::{Key, parse},
+};
+use crate::{
+    config::{Issuer, KeySource},
+    limits::{CERTIFICATE_POLL, KEYS_REFRESH, KEYS_REST},
+};
+
+/// The keys of one issuer.
+pub(crate) struct KeySet {
+    pub(super) issuer: Issuer,
+    state: Mutex<State>,
+    wanted: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    keys: Arc<[Key]>,
+    /// What they were read from.
+    text: Vec<u8>,
+    /// When they were last asked for by a URL; `None`: never, so that they soon will be.
+    asked: Option<Instant>,
+    is_asking: bool,
+    /// Why the keys are not those that the source has now.
+    trouble: Option<String>,
+}
+
+/// What `/status` says of it.
+#[derive(Debug)]
+pub(crate) struct KeysInUse {
+    pub(crate) issuer: String,
+    pub(crate) keys: usize,
+    pub(crate) trouble: Option<String>,
+}
+
+impl KeySet {
+    pub(super) fn new(issuer: Issuer) -> Self {
+        let set = Self { issuer, state: Mutex::default(), wanted: Notify::new() };
+        if let KeySource::File(path) = &set.issuer.keys {
+            set.take(pem::read(path, "key set").map_err(|fault| fault.to_string()));
+        }
+        set
+    }
+
+    pub(crate) fn in_use(&self) -> KeysInUse {
+        let state = self.state();
+        KeysInUse { issuer: self.issuer.name.clone(), keys: state.keys.len(), trouble: state.trouble.clone() }
+    }
+
+    pub(super) fn keys(&self) -> Arc<[Key]> {
+        self.state().keys.clone()
+    }
+
+    /// A token names a key that is not there. Says whether it may be there in a moment.
+    pub(super) fn want(&self) -> bool {
+        if matches!(self.issuer.keys, KeySource::File(_)) {
+            return false;
+        }
+        let mut state = self.state();
+        if state.is_asking {
+            return true;
+        }
+        // Whoever makes up ids must not make the gateway ask for each of them.
+        let soon = state.asked.is_none_or(|asked| asked.elapsed() >= KEYS_REST);
+        if soon {
+            state.is_asking = true;
+            self.wanted.notify_one();
+        }
+        soon
+    }
+
+    /// Keeps the keys up to date for ever.
+    pub(crate) async fn follow(self: Arc<Self>) {
+        match &self.issuer.keys {
+            KeySource::File(path) => loop {
+                sleep(CERTIFICATE_POLL).await;
+                let path = path.clone();
+                let read = tokio::task::spawn_blocking(move || pem::read(&path, "key set")).await;
+                if let Ok(read) = read {
+                    self.take(read.map_err(|fault| fault.to_string()));
+                }
+            },
+            KeySource::Url { url, ca } => loop {
+                self.state().is_asking = true;
+                let fetched = fetch::get(url, ca.as_deref()).await;
+                self.take(
+                    fetched
+                        .map(|text| text.to_vec())
+                        .map_err(|why| format!("the keys at {url} cannot be fetched: {why}")),
+                );
+                let rest = if self.state().trouble.is_some() { KEYS_REST } else { KEYS_REFRESH };
+                // Early, if somebody needs them.
+                let _ = timeout(rest, self.wanted.notified()).await;
+            },
+        }
+    }
+
+    /// Puts keys into force if they are others, and good.
+    fn take(&self, read: Result<Vec<u8>, String>) {
+        let mut state = self.state();
+        (state.asked, state.is_asking) = (Some(Instant::now()), false);
+        if read.as_ref().is_ok_and(|text| *text == state.text) {
+            state.trouble = None;
+            return;
+        }
+        let parsed = read.and_then(|text| {
+            let keys = parse(&text).map_err(|why| format!("the key set {why}"))?;
+            Ok((text, keys))
+        });
+        let issuer = &self.issuer.name;
+        match parsed {
+            Ok((text, keys)) => {
+                info!(issuer, keys = keys.len(), "the issuer's keys are in use");
+                *state = State { keys: keys.into(), text, asked: state.asked, ..State::default() };
+            }
+            Err(why) if state.trouble.as_ref() == Some(&why) => {}
+            Err(why) => {
+                error!(
+                    issuer,
+                    why,
+                    keys = state.keys.len(),
+                    "the issuer's keys cannot be renewed: those known stay in use"
+                );
+                state.trouble = Some(why);
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for KeySet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeySet").field("issuer", &self.issuer).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SET: &[u8] = br#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+
+    fn of_url() -> KeySet {
+        KeySet::new(Issuer {
+            name: "a".to_owned(),
+            issuer: "https://a".to_owned(),
+            audience: "reachback".to_owned(),
+            keys: KeySource::Url { url: "https://a/keys".parse().unwrap(), ca: None },
+            algorithms: Vec::new(),
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn unknown_keys_are_asked_for_now_and_then() {
+        let set = of_url();
+        assert!(set.want(), "there are no keys yet");
+        set.take(Ok(SET.to_vec()));
+        assert!(!set.want(), "they have just come");
+        tokio::time::advance(KEYS_REST - std::time::Duration::from_millis(1)).await;
+        assert!(!set.want());
+        tokio::time::advance(std::time::Duration::from_millis(1)).await;
+        assert!(set.want());
+        assert!(set.want(), "they are on their way");
+        set.take(Err("nobody answers".to_owned()));
+        assert!(!set.want());
+    }
+
+    #[tokio::test]
+    async fn bad_keys_change_nothing() {
+        let set = of_url();
+        set.take(Ok(SET.to_vec()));
+        let check = |text: &[u8], part: Option<&str>| {
+            set.take(Ok(text.to_vec()));
+            let KeysInUse { keys, trouble, .. } = set.in_use();
+            assert_eq!(keys, 1);
+            assert_eq!(trouble.is_some(), part.is_some());
+            assert!(trouble.unwrap_or_default().contains(part.unwrap_or_default()), "{part:?}");
+        };
+        check(b"<html>", Some("is not a JSON Web Key Set"));
+        check(b"{}", Some("is not a JSON Web Key Set"));
+        check(br#"{"keys":[]}"#, Some("has no key"));
+        // A shared secret, a key for something else, a key of an unknown kind.
+        check(br#"{"keys":[{"kty":"oct","k":"c2VjcmV0"}]}"#, Some("has no key"));
+        check(br#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKx","use":"enc"}]}"#, Some("has no key"));
+        check(br#"{"keys":[{"kty":"new"}]}"#, Some("has no key"));
+        check(format!(r#"{{"keys":[{}]}}"#, vec!["{}"; 65].join(",")).as_bytes(), Some("64 are taken at most"));
+        check(SET, None);
+    }
+}

@@ -1,0 +1,80 @@
+//! Plain HTTP in place of a 101: why an agent may not connect, and when it may try again.
+
+use axum::body::Body;
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use tracing::warn;
+
+use crate::{
+    auth::Refused,
+    limits::{ATTEMPTS_RETRY_SECONDS, RETRY_AFTER_SECONDS},
+    listener::Peer,
+};
+
+/// Why there is no 101.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    status: StatusCode,
+    why: &'static str,
+    /// What is wrong with the credential. Who shows it is not told.
+    credential: Option<Refused>,
+    /// What `Retry-After` says with 429 and 503, in seconds.
+    retry_after: u16,
+    /// It has been logged often enough.
+    quiet: bool,
+}
+
+impl Refusal {
+    pub(crate) fn new(status: StatusCode, why: &'static str) -> Self {
+        Self { status, why, credential: None, retry_after: RETRY_AFTER_SECONDS, quiet: false }
+    }
+
+    /// No good credential.
+    pub(crate) fn stranger(refused: Refused) -> Self {
+        let why = "the credential is missing or not known to this gateway";
+        Self { credential: Some(refused), ..Self::new(StatusCode::UNAUTHORIZED, why) }
+    }
+
+    /// No good credential, again and again; logged the first time.
+    pub(crate) fn too_often(refused: Refused, first: bool) -> Self {
+        let why = "too many attempts from this address have failed; more of them are not logged";
+        let refusal = Self::new(StatusCode::TOO_MANY_REQUESTS, why);
+        Self { credential: Some(refused), retry_after: ATTEMPTS_RETRY_SECONDS, quiet: !first, ..refusal }
+    }
+
+    /// A credential that cannot be judged yet.
+    pub(crate) fn not_yet(refused: Refused) -> Self {
+        let why = "this gateway has to fetch the keys of the credential's issuer first";
+        Self { credential: Some(refused), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, why) }
+    }
+
+    /// A good credential at a bad moment; `retry_after` in seconds.
+    pub(crate) fn paced(retry_after: u16) -> Self {
+        let why = "many agents connect at once: come back in a moment";
+        Self { retry_after, ..Self::new(StatusCode::SERVICE_UNAVAILABLE, why) }
+    }
+
+    pub(crate) fn log(&self, peer: Peer) {
+        if !self.quiet {
+            let (status, credential) = (self.status.as_u16(), self.credential.as_ref().map(tracing::field::display));
+            warn!(%peer, status, why = self.why, credential, "refused a connection to the tunnel");
+        }
+    }
+
+    pub(crate) fn response(&self) -> Response<Body> {
+        let mut response = Response::new(Body::from(format!("{}\n", self.why)));
+        *response.status_mut() = self.status;
+        let advice: Option<(HeaderName, HeaderValue)> = match self.status {
+            StatusCode::UNAUTHORIZED => Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
+            StatusCode::METHOD_NOT_ALLOWED => Some((header::ALLOW, HeaderValue::from_static("GET"))),
+            StatusCode::UPGRADE_REQUIRED => Some((header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"))),
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+                Some((header::RETRY_AFTER, HeaderValue::from(self.retry_after)))
+            }
+            _ => None,
+        };
+        response.headers_mut().extend(advice);
+        // A stranger leaves nothing behind, not even an idle connection.
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        response
+    }
+}
