@@ -160,7 +160,7 @@ impl Drop for Sidecar {
 pub(crate) async fn probe(admin: SocketAddr, path: &str) -> Option<(u16, String)> {
     let asked = async {
         let mut stream = TcpStream::connect(admin).await.ok()?;
-        let request = format!("GET {path} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.ok()?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.ok()?;
