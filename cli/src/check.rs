@@ -232,6 +232,8 @@ mod tests {
         check(&["name", "admin", "limits"], None);
         check(&["unrelated"], None);
         check(&[], None);
-        check(&["listen", "services"], None);
+        check(&["listen", "services"], Some(Role::Gateway));
+        check(&["services"], None);
+        check(&["listen", "gateways"], None);
     }
 }
