@@ -21,7 +21,6 @@ pub const KEYS_OF_ITS_OWN: &[&str] = &[
     "proxy",
     "proxy_credentials_file",
     "proxy_credentials_env",
-    "services",
     "reresolve",
     "links",
     "audit_log",
