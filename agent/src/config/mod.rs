@@ -45,8 +45,9 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an upstream may take to begin its answer: what most proxies grant, so that applications expect no more.
 pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Requests of one service at its upstream at once: what one link may bring by default.
-pub const MAX_IN_FLIGHT: u32 = settings::limits::STREAMS;
+/// Requests of one service at its upstream at once: what four links may bring by default, so that one gateway, if it is a
+/// hostile one, leaves room for others.
+pub const MAX_IN_FLIGHT: u32 = 4 * settings::limits::STREAMS;
 
 /// Links to each address of a gateway: one carries what one core can do.
 pub const LINKS: u32 = 1;

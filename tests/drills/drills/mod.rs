@@ -64,11 +64,7 @@ pub(crate) const DRILLS: [Drill; 18] = [
     drill!("frozen-agent", processes::frozen_agent),
     drill!("frozen-gateway", processes::frozen_gateway),
     drill!("killed", processes::killed),
-    drill!(
-        "rolling-200",
-        processes::rolling_200,
-        "it fails until a drain waits for the requests that are on their way"
-    ),
+    drill!("rolling-200", processes::rolling_200),
     drill!("rolling-2000", processes::rolling_2000, "a debug build does not carry so much everywhere"),
     drill!("stalled", ends::stalled),
     drill!("upstreams", ends::upstreams),

@@ -227,7 +227,7 @@ async fn a_proxy_that_dies_takes_its_link_with_it_and_no_more() {
     let agent = Sidecar::agent(&yaml, scene.folder.path());
     scene.gateway.until_links(1).await;
     let facade = scene.gateway.address("facade");
-    let hanging = tokio::spawn(async move { call(facade, "GET", "/gate", "").await });
+    let hanging = tokio::spawn(async move { call(facade, "POST", "/gate", "").await });
     scene.upstream.until("the call to be under way", |counts| counts.active == 1).await;
     drop(proxy);
     let answer = hanging.await.unwrap();

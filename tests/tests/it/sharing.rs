@@ -21,7 +21,8 @@ async fn two_agents() -> (Bridge, Upstream, Sidecar) {
     let bridge = Bridge::start().await;
     let upstream = Upstream::start().await;
     let yaml = agent_yaml(bridge.gateway.address("tunnel"), upstream.address(), Setup::default());
-    let agent = Sidecar::agent(&yaml, "".as_ref());
+    // Under the same name it would be taken for the successor of the first, which then has to show that it lives.
+    let agent = Sidecar::agent(&yaml.replace("name: agent", "name: second"), "".as_ref());
     bridge.gateway.until_links(2).await;
     (bridge, upstream, agent)
 }

@@ -106,7 +106,7 @@ async fn squid_killed_mid_link_costs_what_is_under_way_and_no_more() {
     assert_eq!(agent.status().await["links"][0]["address"], format!("by http://{}", scene.proxy));
 
     let facade = scene.gateway.address("facade");
-    let under_way = tokio::spawn(async move { call(facade, "GET", "/gate", "").await });
+    let under_way = tokio::spawn(async move { call(facade, "POST", "/gate", "").await });
     scene.upstream.until("the call to be under way", |counts| counts.active == 1).await;
     drop(squid);
     let answer = under_way.await.unwrap();
