@@ -1,6 +1,6 @@
 //! What is sent of the headers: rebuilt line by line, never passed on as they are.
 //!
-//! That names are tokens and values hold no CR, LF or NUL is what [`HeaderName`](http::HeaderName) and
+//! That names are tokens and values hold no CR, LF or NUL is what [`HeaderName`] and
 //! [`HeaderValue`] prove; a test below pins it.
 
 use http::{

@@ -3,7 +3,7 @@
 //! The gateway may be fully compromised and speak perfect protocol: still only what a rule names reaches an upstream,
 //! as the very bytes that were judged. Nothing is repaired: what two servers could read in two ways is refused.
 //!
-//! [`Whitelist::judge`] decides, in this order: `target` and `framing` refuse what is malformed or ambiguous, whatever
+//! [`Service`] decides, in this order: `target` and `framing` refuse what is malformed or ambiguous, whatever
 //! the rules say, except for what a rule can permit; then one single [`Rule`] must allow it; then `headers` rebuilds
 //! what is sent. [`Admitted`] is the proof. Rules are read by `short` and `long`, which refuse what could never match.
 
