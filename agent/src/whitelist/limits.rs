@@ -23,7 +23,7 @@ pub const RULE_SEGMENTS: usize = 64;
 /// list of a hundred rules is asked in about a tenth of a millisecond, whatever the request.
 pub const INNER_WILDCARDS: usize = 8;
 /// See [`INNER_WILDCARDS`].
-pub const INNER_PIECE_BYTES: usize = 32;
+pub const INNER_PIECE_BYTES: usize = 20;
 
 /// Most parameters that one rule's `query` may name: as many as fit one word of marks. Whoever needs more has a form,
 /// not a query.
