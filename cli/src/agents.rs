@@ -5,26 +5,20 @@ use std::{net::SocketAddr, time::Duration};
 use bytes::Bytes;
 use clap::Subcommand;
 use http::{Request, StatusCode, header};
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::{net::TcpStream, time::timeout};
+use tokio::time::timeout;
 
-use crate::exit::Exit;
+use crate::{admin, exit::Exit};
 
 /// How long the gateway may take: it is on this machine, but a decision waits for the disk.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Bytes of an answer; a status of a large fleet fits.
-const ANSWER_BYTES: usize = 64 * 1024 * 1024;
 
 /// Which agents a gateway knows, and which it lets in.
 #[derive(Debug, clap::Args)]
 pub(crate) struct AgentsArgs {
     /// The gateway's `admin` listener
-    #[arg(long, global = true, value_name = "ADDR", default_value = "127.0.0.1:7101", value_parser = loopback)]
+    #[arg(long, global = true, value_name = "ADDR", default_value = "127.0.0.1:7101", value_parser = admin::address)]
     admin: SocketAddr,
     #[command(subcommand)]
     action: Action,
@@ -49,11 +43,6 @@ enum Action {
         /// What `list` calls it
         agent: String,
     },
-}
-
-fn loopback(text: &str) -> Result<SocketAddr, String> {
-    let wrong = "write the address of the gateway's `admin` listener, which is loopback, such as 127.0.0.1:7101";
-    settings::net::loopback_address(text).map_err(|_| wrong.to_owned())
 }
 
 pub(crate) async fn run(AgentsArgs { admin, action }: AgentsArgs) -> Result<(), Exit> {
@@ -95,24 +84,13 @@ fn not_a_gateway(admin: SocketAddr) -> Exit {
     ))
 }
 
-/// One request, on a connection of its own.
+/// Asks the gateway, but not for ever.
 async fn ask(admin: SocketAddr, request: http::request::Builder, body: String) -> Result<(StatusCode, Bytes), Exit> {
-    let failed = |error: &dyn std::fmt::Display| {
+    let asked = timeout(PATIENCE, admin::ask(admin, request, body)).await;
+    asked.unwrap_or_else(|_| Err("it does not answer".into())).map_err(|error| {
         let remedy = "does the gateway run, and is that its `admin` listener? Name another with --admin";
         Exit::failed(format_args!("cannot ask the gateway on {admin}: {error}\n = {remedy}"))
-    };
-    let asked = async {
-        let stream = TcpStream::connect(admin).await.map_err(|error| failed(&error))?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| failed(&error))?;
-        tokio::spawn(connection);
-        let request = request.header(header::HOST, admin.to_string()).body(Full::new(Bytes::from(body)));
-        let response = sender.send_request(request.map_err(|error| failed(&error))?).await;
-        let response = response.map_err(|error| failed(&error))?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), ANSWER_BYTES).collect().await;
-        Ok((status, body.map_err(|error| failed(&error))?.to_bytes()))
-    };
-    timeout(PATIENCE, asked).await.unwrap_or_else(|_| Err(failed(&"it does not answer")))
+    })
 }
 
 /// What of a gateway's `/status` is about agents.

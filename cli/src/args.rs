@@ -64,7 +64,7 @@ pub(crate) enum Command {
     /// It takes no new work from then on, but runs until it is told to end. Exit code 0: it is drained; 1: it is not.
     Drain {
         /// Its `admin` listener, such as 127.0.0.1:7101
-        #[arg(long, value_name = "ADDR", value_parser = admin)]
+        #[arg(long, value_name = "ADDR", value_parser = crate::admin::address)]
         admin: SocketAddr,
     },
     /// Ask the whitelist of an agent's configuration, or have rules proposed for it
@@ -78,11 +78,6 @@ pub(crate) enum Command {
     Agents(AgentsArgs),
     /// Try the bridge: gateway, agent and a small REST server in one process, until Ctrl-C
     Demo,
-}
-
-fn admin(text: &str) -> Result<SocketAddr, String> {
-    let wrong = "write the address of its `admin` listener, which is loopback, such as 127.0.0.1:7101";
-    settings::net::loopback_address(text).map_err(|_| wrong.to_owned())
 }
 
 #[derive(Debug, Subcommand)]

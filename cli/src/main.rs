@@ -1,5 +1,6 @@
 //! `reachback`: parse the arguments, build, log the addresses, wait for a signal, drain, pick an exit code.
 
+mod admin;
 mod agents;
 mod allow;
 mod args;

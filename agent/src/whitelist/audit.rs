@@ -44,9 +44,10 @@ pub(super) fn judge(mode: Mode, head: &RequestHead, denied: Denied) -> Result<Fr
 }
 
 /// Steps 7 and 8 and the rules themselves. That the target is sent as it was judged is no matter of rules, nor is that
-/// the service is offered at all.
+/// the service is offered at all; and a body that is too long is refused by the limit of a rule that allows the request.
 fn is_a_matter_of_rules(denied: Denied) -> bool {
-    matches!(denied.step, Step::Ambiguous | Step::Override | Step::Rules) && denied.reason != Reason::TargetChanged
+    matches!(denied.step, Step::Ambiguous | Step::Override | Step::Rules)
+        && !matches!(denied.reason, Reason::TargetChanged | Reason::BodyTooLong)
 }
 
 /// No mode lets these pass: they make the upstream speak another protocol than the one that was judged, or, as TRACE
@@ -63,7 +64,7 @@ mod tests {
 
     use super::{
         super::{
-            Grounds, Host, Service, Verdict, Whitelist,
+            Grounds, Host, Limits, LongForm, Service, Verdict, Whitelist,
             tests::{head, headers},
         },
         *,
@@ -147,6 +148,21 @@ mod tests {
                 check(RequestHead { headers: headers(lines), ..head("POST", target) }, reason);
             }
         }
+    }
+
+    #[test]
+    fn the_limit_of_a_rule_holds_in_audit_mode_too() {
+        let limits = Limits { max_body: Some(10), ..Limits::default() };
+        let rule = LongForm { path: "/a".to_owned(), methods: vec!["PUT".to_owned()], limits, ..LongForm::default() };
+        let host = Host::Fixed(HeaderValue::from_static("up:80"));
+        let service = Service::new(vec![rule.rule().unwrap()], host).with_mode(Mode::Audit);
+        let whitelist = Whitelist::new([(ServiceName::new("orders").unwrap(), service)]);
+        let with_length = |length| {
+            let lines = headers(&[("content-length", length)]);
+            whitelist.admit(&RequestHead { headers: lines, ..head("PUT", "/a") }).map(|admitted| admitted.grounds())
+        };
+        assert_eq!(with_length("10"), Ok(Grounds::Rule(0)));
+        assert_eq!(with_length("11").map_err(|denied| denied.reason), Err(Reason::BodyTooLong));
     }
 
     #[test]
