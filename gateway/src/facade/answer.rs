@@ -100,8 +100,11 @@ impl http_body::Body for Download {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let frame = Pin::new(&mut self.body).poll_frame(cx).map_ok(checked);
-        if self.ends_with_connection && matches!(frame, Poll::Ready(Some(Err(_)))) {
-            self.slot.busy.cut();
+        if matches!(frame, Poll::Ready(Some(Err(_)))) {
+            self.slot.counts.tally.cut();
+            if self.ends_with_connection {
+                self.slot.busy.cut();
+            }
         }
         frame
     }

@@ -11,6 +11,7 @@ mod grpc;
 mod libraries;
 mod packages;
 mod program;
+mod prometheus;
 mod squid;
 mod websockets;
 mod world;
