@@ -61,12 +61,12 @@ fn list_shows_what_is_in_force() {
     assert_eq!(answer[0]["rules"][1]["methods"], json!(["GET", "HEAD"]));
     folder.write(
         "long.yaml",
-        "services: { o: { upstream: http://h, allow: [ GET /a, { path: '/{f}', methods: [PUT, POST], query: none, max_body: 1MiB } ] } }\n",
+        "services: { o: { upstream: http://h, allow: [ GET /a, { path: '/{f}', methods: [PUT, POST], query: none, max_body: 1MiB, response_timeout: 5m } ] } }\n",
     );
     let table = "o at http://h:80, mode enforce
   rule  methods   path  conditions
   0     GET       /a
-  1     PUT,POST  /{f}  no query; max_body 1MiB
+  1     PUT,POST  /{f}  no query; max_body 1MiB; response_timeout 5m
 ";
     assert_eq!(
         String::from_utf8(folder.check(&["allow", "list", "--config", "long.yaml"], 0, &[]).stdout).unwrap(),

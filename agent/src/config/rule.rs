@@ -11,9 +11,9 @@ use settings::{
 
 use super::{
     raw::{RawQuery, RawRule},
-    service::WAITS,
+    service::{WAITS, WAITS_OR_NONE},
 };
-use crate::whitelist::{Limits, LongForm, Part, Query, Rate, Rule, RuleError, Upgrade, Values, duplicate};
+use crate::whitelist::{Limits, LongForm, Part, Query, Rate, Rule, RuleError, Times, Upgrade, Values, duplicate};
 
 /// Requests that a rate may name: beyond a million at once there is nothing to limit.
 const REQUESTS: RangeInclusive<u32> = 1..=1_000_000;
@@ -78,7 +78,7 @@ fn check_long(raw: &RawRule, place: Place, found: &mut Findings<'_>) -> Option<R
     let headers = headers(raw.headers.as_ref(), found);
     let upgrade = found.optional(raw.upgrade.as_ref(), |word| one_of(word, &[("websocket", Upgrade::WebSocket)]));
     let max_body = found.optional(raw.max_body.as_ref(), bytes);
-    let timeout = found.optional(raw.timeout.as_ref(), duration_within(WAITS));
+    let times = times(raw, found);
     let rate = found.optional(raw.rate.as_ref(), rate);
     let long = LongForm {
         path: path?,
@@ -88,7 +88,7 @@ fn check_long(raw: &RawRule, place: Place, found: &mut Findings<'_>) -> Option<R
         encoded_slash: encoded_slash?,
         headers: headers?,
         upgrade: upgrade?,
-        limits: Limits { max_body: max_body?, timeout: timeout?, rate: rate? },
+        limits: Limits { max_body: max_body?, times: times?, rate: rate? },
     };
     match long.rule() {
         Ok(rule) => Some(rule),
@@ -98,6 +98,14 @@ fn check_long(raw: &RawRule, place: Place, found: &mut Findings<'_>) -> Option<R
             None
         }
     }
+}
+
+fn times(raw: &RawRule, found: &mut Findings<'_>) -> Option<Times> {
+    let response = found.optional(raw.response_timeout.as_ref(), duration_within(WAITS));
+    let idle = found.optional(raw.idle_timeout.as_ref(), duration_within(WAITS_OR_NONE));
+    let total = found.optional(raw.total_timeout.as_ref(), duration_within(WAITS_OR_NONE));
+    let whole = found.optional(raw.timeout.as_ref(), duration_within(WAITS));
+    Some(Times { response: response?, idle: idle?, total: total?, whole: whole? })
 }
 
 fn anything(text: &str) -> Result<String, Fault> {
@@ -184,6 +192,8 @@ fn place_of(error: &RuleError, raw: &RawRule, source: &Source) -> Option<Place> 
         Part::EncodedSlash => raw.encoded_slash.as_ref().map(|text| text.place),
         Part::MaxBody => raw.max_body.as_ref().map(|text| text.place),
         Part::Timeout => raw.timeout.as_ref().map(|text| text.place),
+        Part::ResponseTimeout => raw.response_timeout.as_ref().map(|text| text.place),
+        Part::TotalTimeout => raw.total_timeout.as_ref().map(|text| text.place),
         Part::Upgrade => raw.upgrade.as_ref().map(|text| text.place),
         Part::Rate => raw.rate.as_ref().map(|text| text.place),
         _ => None,
@@ -231,13 +241,15 @@ mod tests {
     - path: /files/*
       methods: [PUT]
       max_body: 10MiB
-      timeout: 90s
+      response_timeout: 2m
+      idle_timeout: 0s
+      total_timeout: 1h
       rate: 100/m
       encoded_slash: data
       matrix: true
       query: none
       headers: { X-Tenant: acme, x-version: [ 1, "2.0" ] }
-    - { path: /ws, methods: [GET], upgrade: websocket, query: opaque, matrix: false }
+    - { path: /ws, methods: [GET], upgrade: websocket, query: opaque, matrix: false, timeout: 90s }
 "#;
         let rules: Vec<_> = service(text).allow.iter().map(ToString::to_string).collect();
         assert_eq!(
@@ -247,8 +259,8 @@ mod tests {
                 "GET,HEAD /orders/{id}",
                 "GET /search (query all=true page=* type=public|shared (required) v=1.10)",
                 "PUT /files/* (no query; matrix; encoded_slash; header x-tenant=acme; header x-version=1|2.0; \
-                 max_body 10MiB; timeout 90s; rate 100/m)",
-                "GET /ws (upgrade websocket)",
+                 max_body 10MiB; response_timeout 2m; idle_timeout 0s; total_timeout 1h; rate 100/m)",
+                "GET /ws (upgrade websocket; timeout 90s)",
             ]
         );
         assert_eq!(service("    - GET /a\n").allow[0].limits(), Limits::default());
@@ -297,6 +309,10 @@ mod tests {
         with("max_body: 0", &["agent.yaml:6:47", "0 bytes"]);
         with("max_body: 1MB", &["agent.yaml:6:47", "is not a size"]);
         with("timeout: 0s", &["agent.yaml:6:46", "write 1ms to 24h"]);
+        with("response_timeout: 0s", &["agent.yaml:6:55", "write 1ms to 24h"]);
+        with("idle_timeout: 25h", &["agent.yaml:6:51", "write 0s to 24h"]);
+        with("total_timeout: 1d", &["agent.yaml:6:52", "is not a duration"]);
+        with("timeout: 1m, total_timeout: 1h", &["agent.yaml:6:65", "keep one of the two"]);
         with("upgrade: h2c", &["agent.yaml:6:46", "write `websocket`"]);
         rule("path: /a, methods: [PUT], upgrade: websocket", &["agent.yaml:6:44", "only a GET"]);
         for bad in ["10", "10/d", "/s", "0/s", "1000001/s", "1.5/s", "-1/s"] {

@@ -86,8 +86,8 @@ fn the_file_of_the_issue() {
     assert!(!orders.trust_forwarded);
     assert_eq!(orders.protocol, Protocol::Http1);
     assert_eq!((orders.mode, &config.audit_log, &config.origin), (Mode::Enforce, &None, &None));
-    assert_eq!((orders.connect_timeout, orders.response_timeout), (CONNECT_TIMEOUT, RESPONSE_TIMEOUT));
-    assert_eq!((orders.idle_timeout, orders.total_timeout), (None, None));
+    assert_eq!(orders.connect_timeout, CONNECT_TIMEOUT);
+    assert_eq!(orders.times, Times { response: Some(RESPONSE_TIMEOUT), ..Times::default() });
     assert_eq!((config.drain_grace, config.reresolve, config.links), (DRAIN_GRACE, RERESOLVE, 1));
     assert_eq!((config.limits.streams, config.limits.growth()), (1024, 64 << 20));
     assert_eq!((config.ca, config.warnings), (None, Vec::new()));
@@ -138,9 +138,8 @@ limits: { streams_per_link: 10, window: 64KiB, memory_per_link: 1MiB }
     assert_eq!((a.upstream.host.as_str(), a.upstream.authority().as_str()), ("::1", "[::1]:81"));
     assert_eq!((a.protocol, b.protocol), (Protocol::H2c, Protocol::Http1));
     assert_eq!(a.host, Host::Fixed(HeaderValue::from_static("api.internal:8080")));
-    assert_eq!((a.connect_timeout.as_secs(), a.response_timeout.as_secs()), (1, 300));
-    let seconds = |time: Option<Duration>| time.map(|time| time.as_secs());
-    assert_eq!((seconds(a.idle_timeout), seconds(a.total_timeout)), (Some(90), Some(600)));
+    let [response, idle, total] = [300, 90, 600].map(|seconds| Some(Duration::from_secs(seconds)));
+    assert_eq!((a.connect_timeout.as_secs(), a.times), (1, Times { response, idle, total, whole: None }));
     assert_eq!((config.limits.window, config.limits.growth()), (65536, 384 * 1024));
     let [warning] = config.warnings.as_slice() else { panic!("one warning: {:?}", config.warnings) };
     assert!(warning.starts_with("agent.yaml:11:3: nothing of `b.acme` is allowed"), "{warning}");

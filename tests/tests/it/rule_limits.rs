@@ -115,6 +115,47 @@ async fn a_rule_that_takes_longer() {
     assert_eq!(said(&client.answer("GET").await), (200, None));
 }
 
+/// The keys of the service, for one rule alone: shorter, longer, or none.
+#[tokio::test]
+async fn a_rule_has_times_of_its_own() {
+    let too_late = (504, Some("upstream_timeout"));
+    let rules = "[ { path: /silent, methods: [GET], response_timeout: 50ms }, \
+                 { path: '/half/*', methods: [GET], idle_timeout: 50ms }, \
+                 { path: /gate, methods: [GET], total_timeout: 50ms }, \
+                 { path: '/drip/*', methods: [GET], total_timeout: 50ms } ]";
+    let limited = Limited::with(rules, "response_timeout: 1h, idle_timeout: 1h, total_timeout: 1h").await;
+    let mut events = limited.client().await;
+    events.send("GET /drip/2 HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let head = events.head().await.expect("the stream begins");
+    assert_eq!(said(&limited.call("GET", "/silent").await), too_late);
+    assert_eq!(said(&limited.call("GET", "/gate").await), too_late);
+    let mut half = limited.client().await;
+    half.send("GET /half/9 HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert!(half.try_answer("GET").await.is_none_or(|answer| !answer.whole));
+    // Its total is over, but it goes on by its nature.
+    limited.upstream.until("the end of the others", |counts| counts.active == 1).await;
+    limited.upstream.open_gate(2);
+    assert_eq!(events.body(&head).await, (b"data: 0\n\ndata: 1\n\n".to_vec(), true));
+
+    let rules = "[ { path: '/drip/*', methods: [GET], idle_timeout: 0s }, \
+                 { path: /gate, methods: [GET], response_timeout: 1h, total_timeout: 0s }, \
+                 GET /silent, GET /half/9 ]";
+    let limited = Limited::with(rules, "response_timeout: 50ms, idle_timeout: 50ms, total_timeout: 200ms").await;
+    let (mut events, mut gate) = (limited.client().await, limited.client().await);
+    events.send("GET /drip/2 HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let head = events.head().await.expect("the stream begins");
+    gate.send("GET /gate HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    limited.upstream.until("both", |counts| counts.active == 2).await;
+    // These began later, and the service's times are over for them.
+    assert_eq!(said(&limited.call("GET", "/silent").await), too_late);
+    let mut half = limited.client().await;
+    half.send("GET /half/9 HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert!(half.try_answer("GET").await.is_none_or(|answer| !answer.whole));
+    limited.upstream.open_gate(4);
+    assert_eq!(said(&gate.answer("GET").await), (200, None));
+    assert_eq!(events.body(&head).await, (b"data: 0\n\ndata: 1\n\n".to_vec(), true));
+}
+
 #[tokio::test]
 async fn so_many_requests() {
     let rules = "[ { path: /bytes/1, methods: [GET], rate: 2/h }, GET /bytes/2 ]";
