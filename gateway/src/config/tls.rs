@@ -37,7 +37,7 @@ pub struct TlsFiles {
     pub key: PathBuf,
     /// The authorities of clients' certificates, in PEM; `None`: clients are asked for no certificate.
     pub client_ca: Option<PathBuf>,
-    /// Whether HTTP/2 is offered.
+    /// Whether HTTP/2 and HTTP/1.0 are offered beside HTTP/1.1, as a facade does.
     pub http2: bool,
 }
 
@@ -126,7 +126,8 @@ fn server(files: &TlsFiles, contents: &TlsContents) -> Result<ServerConfig, Faul
         _ => builder.with_no_client_auth(),
     };
     let mut server = builder.with_single_cert(chain, key).map_err(|error| unusable(&error, files))?;
-    let protocols: &[&[u8]] = if files.http2 { &[b"h2", b"http/1.1"] } else { &[b"http/1.1"] };
+    // Some clients that speak HTTP/1.0 offer that and nothing else.
+    let protocols: &[&[u8]] = if files.http2 { &[b"h2", b"http/1.1", b"http/1.0"] } else { &[b"http/1.1"] };
     server.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
     Ok(server)
 }
