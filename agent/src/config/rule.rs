@@ -10,6 +10,7 @@ use settings::{
 };
 
 use super::{
+    Protocol,
     raw::{RawQuery, RawRule},
     service::{WAITS, WAITS_OR_NONE},
 };
@@ -18,13 +19,16 @@ use crate::whitelist::{Limits, LongForm, Part, Query, Rate, Rule, RuleError, Tim
 /// Requests that a rate may name: beyond a million at once there is nothing to limit.
 const REQUESTS: RangeInclusive<u32> = 1..=1_000_000;
 
-/// Checks all rules of a service. None is there twice, and none waits for a header that is never passed on.
-pub(super) fn check_all(
-    raw: &[TextOr<Keys<RawRule>>],
-    trust_forwarded: bool,
-    found: &mut Findings<'_>,
-) -> Option<Vec<Rule>> {
-    let checked: Vec<_> = raw.iter().map(|raw| check(raw, trust_forwarded, found)).collect();
+/// What of its service decides whether a rule could ever hold.
+#[derive(Clone, Copy)]
+pub(super) struct Around {
+    pub(super) trust_forwarded: bool,
+    pub(super) protocol: Protocol,
+}
+
+/// Checks all rules of a service. None is there twice, and none is of no use in it.
+pub(super) fn check_all(raw: &[TextOr<Keys<RawRule>>], around: Around, found: &mut Findings<'_>) -> Option<Vec<Rule>> {
+    let checked: Vec<_> = raw.iter().map(|raw| check(raw, around, found)).collect();
     let rules: Vec<Rule> = checked.into_iter().collect::<Option<_>>()?;
     if let Some((again, first)) = duplicate(&rules) {
         let place = raw[again].place();
@@ -37,7 +41,7 @@ pub(super) fn check_all(
     Some(rules)
 }
 
-fn check(raw: &TextOr<Keys<RawRule>>, trust_forwarded: bool, found: &mut Findings<'_>) -> Option<Rule> {
+fn check(raw: &TextOr<Keys<RawRule>>, around: Around, found: &mut Findings<'_>) -> Option<Rule> {
     let rule = match raw {
         TextOr::Other(long) => check_long(&long.value.0, long.place, found),
         _ => found.parsed(&raw.text(found.source())?, short),
@@ -47,12 +51,27 @@ fn check(raw: &TextOr<Keys<RawRule>>, trust_forwarded: bool, found: &mut Finding
                     `headers`: whatever names one is denied";
         found.warn(raw.place(), text);
     }
-    let Some(header) = rule.identity_header().filter(|_| !trust_forwarded) else { return Some(rule) };
+    match useless(&rule, raw, around) {
+        None => Some(rule),
+        Some((place, fault)) => {
+            found.fault(place.unwrap_or(raw.place()), fault);
+            None
+        }
+    }
+}
+
+/// What a rule says that could never hold in this service, and where.
+fn useless(rule: &Rule, raw: &TextOr<Keys<RawRule>>, around: Around) -> Option<(Option<Place>, Fault)> {
+    let long = if let TextOr::Other(long) = raw { Some(&long.value.0) } else { None }?;
+    if let Some(upgrade) = long.upgrade.as_ref().filter(|_| around.protocol == Protocol::H2c) {
+        let what = "an upstream with `protocol: h2c` is spoken to in HTTP/2, which has no upgrades";
+        let remedy = "remove `upgrade`; if the server speaks HTTP/1.1 too, make its WebSockets a service of their own";
+        return Some((Some(upgrade.place), Fault::new(what, remedy)));
+    }
+    let header = rule.identity_header().filter(|_| !around.trust_forwarded)?;
     let what = format!("`{header}` says who the client is and never reaches the upstream, so this could never hold");
-    let place = header_place(raw, header).unwrap_or(raw.place());
-    found
-        .fault(place, Fault::new(what, "remove the condition, or set `trust_forwarded: true` if no gateway could lie"));
-    None
+    let fault = Fault::new(what, "remove the condition, or set `trust_forwarded: true` if no gateway could lie");
+    Some((header_place(long, header), fault))
 }
 
 fn short(text: &str) -> Result<Rule, Fault> {
@@ -207,9 +226,8 @@ fn value_place(values: &TextOr<Vec<Text>>, at: usize) -> Place {
     }
 }
 
-fn header_place(raw: &TextOr<Keys<RawRule>>, name: &str) -> Option<Place> {
-    let TextOr::Other(long) = raw else { return None };
-    let mut headers = long.value.0.headers.as_ref()?.value.0.iter();
+fn header_place(raw: &RawRule, name: &str) -> Option<Place> {
+    let mut headers = raw.headers.as_ref()?.value.0.iter();
     headers.find(|(key, _)| key.value.eq_ignore_ascii_case(name)).map(|(key, _)| key.place)
 }
 

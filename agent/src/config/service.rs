@@ -60,7 +60,11 @@ fn check(name: &Text, raw: &RawService, found: &mut Findings<'_>) -> Option<Serv
     let upstream = found.required(raw.upstream.as_ref(), (Some(name.place), missing), url::upstream);
     let protocol = found.or(raw.protocol.as_ref(), Protocol::Http1, protocol);
     let trust_forwarded = found.or(raw.trust_forwarded.as_ref(), false, switch);
-    let allow = rule::check_all(&raw.allow, trust_forwarded.unwrap_or(true), found);
+    let around = rule::Around {
+        trust_forwarded: trust_forwarded.unwrap_or(true),
+        protocol: protocol.unwrap_or(Protocol::Http1),
+    };
+    let allow = rule::check_all(&raw.allow, around, found);
     if raw.allow.is_empty() {
         found.warn(
             name.place,

@@ -247,6 +247,10 @@ fn wrong_services() {
     service("upstream: http://a, connect_timeout: 0s", &["agent.yaml:3:45", "write 1ms to 24h"]);
     service("upstream: http://a, response_timeout: 0s", &["agent.yaml:3:46", "write 1ms to 24h"]);
     service("upstream: http://a, idle_timeout: 25h", &["agent.yaml:3:42", "write 0s to 24h"]);
+    service(
+        "upstream: http://a, protocol: h2c, allow: [ { path: /a, methods: [GET], upgrade: websocket } ]",
+        &["agent.yaml:3:89", "HTTP/2, which has no upgrades", "a service of their own"],
+    );
     service("upstream: http://a, total_timeout: 25h", &["agent.yaml:3:43", "write 0s to 24h"]);
     let head = "gateways: [ ws://localhost ]\n";
     check(
