@@ -194,8 +194,8 @@ fn why_never(request: &RequestHead) -> String {
 /// path went on behind it: a version, say. Identifiers that are worth a wildcard come in numbers.
 fn keep_constant_numbers(groups: &mut [Group]) {
     for place in 0..COMPARED {
-        // What stood at this place, and what behind it, by what stood before it.
-        let mut stood: BTreeMap<&[Part], Vec<(Option<&str>, &[Part])>> = BTreeMap::new();
+        // By what stood before it.
+        let mut stood: BTreeMap<&[Part], Vec<Stood<'_>>> = BTreeMap::new();
         for (Shape { parts }, seen) in groups.iter().flat_map(|group| &group.shapes) {
             if parts.get(place) == Some(&Part::Id) {
                 let number = seen.numbers.get(&place).map(AsRef::as_ref);
@@ -217,7 +217,10 @@ fn keep_constant_numbers(groups: &mut [Group]) {
     }
 }
 
-fn constant(stood: &[(Option<&str>, &[Part])]) -> Option<Part> {
+/// What stood at a place, if it was one short number, and what behind it.
+type Stood<'a> = (Option<&'a str>, &'a [Part]);
+
+fn constant(stood: &[Stood<'_>]) -> Option<Part> {
     let (number, behind) = *stood.first()?;
     let alone = stood.iter().all(|(other, _)| *other == number);
     (alone && stood.iter().any(|(_, other)| *other != behind)).then_some(Part::Literal(number?.into()))
