@@ -19,11 +19,8 @@ struct Bridged {
 }
 
 async fn bridge(upstream: SocketAddr, service: &str) -> Bridged {
-    let gateway = Sidecar::gateway(&bridge::gateway_yaml(""));
     let service = format!("protocol: h2c, {service}");
-    let setup = Setup { service: &service, ..Setup::default() };
-    let agent = Sidecar::agent(&bridge::agent_yaml(gateway.address("tunnel"), upstream, setup), "".as_ref());
-    gateway.until_links(1).await;
+    let (gateway, agent) = bridge::pair(upstream, "".as_ref(), Setup { service: &service, ..Setup::default() }).await;
     Bridged { facade: gateway.address("facade"), _sidecars: [gateway, agent] }
 }
 
