@@ -56,6 +56,7 @@ async fn go_on(upgrade: OnUpgrade, body: link::Body, writer: BodyWriter, slot: S
     let Ok(upgraded) = upgrade.await else { return };
     let parts = upgraded.downcast::<TokioIo<Client>>().expect("a facade's connections are clients");
     let mut client = parts.io.into_inner();
+    client.is_upgraded();
     client.reset_when_closed(true);
     match carry(&mut client, parts.read_buf, body, writer, None).await {
         Ok(()) => {

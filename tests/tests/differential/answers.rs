@@ -220,7 +220,7 @@ fn misframed() -> Vec<Case> {
             "Content-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n",
             &[
                 (CONNECTIONS, "client + the connection goes on"),
-                (BOTH_LENGTHS, "client - header content-length: 9"),
+                (BOTH_LENGTHS_BACK, "client - header content-length: 9"),
                 (CONNECTIONS, "client - the connection ends"),
             ],
         ),
