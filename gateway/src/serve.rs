@@ -260,7 +260,7 @@ async fn serve_http<A, F>(
 /// What hyper and h2 do by themselves stays: they bound resets, pings, settings and empty frames that ask for work.
 fn http2_builder() -> http2::Builder<TokioExecutor> {
     let mut builder = http2::Builder::new(TokioExecutor::new());
-    builder.max_concurrent_streams(CLIENT_STREAMS).max_header_list_size(CLIENT_HEAD);
+    builder.max_concurrent_streams(CLIENT_STREAMS).max_header_list_size(CLIENT_HEAD).enable_connect_protocol();
     builder.initial_stream_window_size(CLIENT_STREAM_WINDOW).max_send_buf_size(CLIENT_STREAM_WINDOW as usize);
     // A body that nobody reads must not hold up the others on its connection.
     builder.initial_connection_window_size(CLIENT_STREAM_WINDOW * CLIENT_STREAMS);

@@ -61,15 +61,22 @@ pub(super) fn response(
 
 /// The 101 that the client asked for. What comes behind it is no body.
 pub(super) fn switching(head: ResponseHead, asked: &Asked) -> Response<axum::body::Body> {
-    let mut response = Response::new(axum::body::Body::empty());
-    *response.status_mut() = head.status;
+    let mut response = connected(head, asked);
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    response
+}
+
+/// What HTTP/2 says in place of a 101 (RFC 8441 §5): the same with status 200.
+pub(super) fn connected(head: ResponseHead, asked: &Asked) -> Response<axum::body::Body> {
     let mut headers = head.headers;
     remove_hop_by_hop(&mut headers);
     headers.remove(REACHBACK_ERROR);
     headers.remove(header::CONTENT_LENGTH);
-    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(X_REQUEST_ID, request_id_value(&asked.id));
+    let mut response = Response::new(axum::body::Body::empty());
     *response.headers_mut() = headers;
     response
 }
