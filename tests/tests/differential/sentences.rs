@@ -32,8 +32,8 @@ pub(crate) const REQUEST_TRAILERS: &str = "Trailers of a request pass as its hea
 pub(crate) const ANSWER_TRAILERS: &str = "Trailers of an answer reach a client that has sent `TE: trailers`, and no \
                                           other.";
 pub(crate) const REASON: &str = "The reason phrase is the usual one of the status, or none.";
-pub(crate) const BODILESS: &str = "An answer that has no body by its nature loses what would frame one: `Content-Length` \
-                                   with 204 and 304, `Transfer-Encoding` with HEAD.";
+pub(crate) const BODILESS: &str = "An answer that has no body by its nature loses what must not stand there or tells \
+                                   nothing: `Content-Length` with 204, `Transfer-Encoding` with HEAD and 304.";
 pub(crate) const DATE: &str = "An answer without `Date` gains one.";
 pub(crate) const INTERIM: &str = "Informational answers (103, 102, an unasked 100) are dropped.";
 pub(crate) const LINE_ENDS: &str = "Lines that end with LF alone are understood, and end with CRLF from there on.";
