@@ -7,7 +7,9 @@ mod forwarded;
 mod grpc;
 mod head;
 mod http2;
+mod http2_stream;
 mod kept;
+mod malformed;
 mod proxy;
 mod request_id;
 mod route;
@@ -30,6 +32,7 @@ use proto::{
 };
 use tracing::{debug, warn};
 
+pub(crate) use self::malformed::refuse;
 use self::{
     exchange::{Content, Exchanged, exchange},
     forwarded::Hop,
@@ -85,11 +88,11 @@ impl Facade {
     /// Answers one request: with the upstream's answer, or with a failure that says who failed.
     pub(crate) async fn answer(self: Arc<Self>, arrival: Arrival) -> Response<Body> {
         let counting = self.counts.tally.begin();
-        let Arrival { request, peer, busy, .. } = arrival;
+        let Arrival { request, peer, busy, in_doubt, .. } = arrival;
         let id = request_id::keep_or_make(request.headers());
         let asked = Asked::new(&request, id);
         let is_grpc = grpc::asks(&request);
-        let forwarded = self.forward(request, peer, &asked, busy).await;
+        let forwarded = self.forward(request, peer, &asked, (busy, in_doubt)).await;
         let elapsed_us = counting.ended(outcome(&forwarded)).as_micros();
         let response = match forwarded {
             Ok(response) => response,
@@ -117,8 +120,9 @@ impl Facade {
         request: Request<Incoming>,
         peer: Peer,
         asked: &Asked,
-        busy: Busy,
+        (busy, in_doubt): (Busy, bool),
     ) -> Result<Response<Body>, Failed> {
+        malformed::refuse_doubt(in_doubt)?;
         let mut slot = Slot::take(&self.counts, self.most, busy)?;
         let (mut parts, body) = request.into_parts();
         http2::read_as_http1(&mut parts)?;

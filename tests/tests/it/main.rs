@@ -9,6 +9,7 @@ mod bodies;
 mod calls;
 mod documents;
 mod drain;
+mod extended_connect;
 mod failures;
 mod fleet;
 mod forwarded;
