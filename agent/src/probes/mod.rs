@@ -18,6 +18,7 @@ use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::Serialize;
+use settings::guard;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
@@ -135,18 +136,19 @@ struct LinkStatus {
 
 impl Status {
     async fn answer(&self, request: &Request<Incoming>, extent: Extent) -> Response<Full<Bytes>> {
-        if request.method() == Method::POST && request.uri().path() == "/drain" && extent == Extent::Admin {
-            return self.drain(request).await;
+        if extent == Extent::Admin {
+            if let Some(why) = guard::refusal(request.headers()) {
+                return text(StatusCode::FORBIDDEN, why);
+            }
+            if request.method() == Method::POST && request.uri().path() == "/drain" {
+                return self.drain().await;
+            }
         }
         self.tell(request, extent)
     }
 
     /// Drains, and answers when that is over. Whoever asks again waits for the same end.
-    async fn drain(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-        // Any page can make a browser send this, but not without saying where the page is from.
-        if request.headers().contains_key(header::ORIGIN) {
-            return text(StatusCode::FORBIDDEN, "browsers may not ask for that: the request has an Origin\n");
-        }
+    async fn drain(&self) -> Response<Full<Bytes>> {
         self.drain.begun.cancel();
         self.drain.done.cancelled().await;
         text(StatusCode::OK, "drained\n")

@@ -2,7 +2,6 @@
 //! decided about agents, and which takes the wish to drain.
 
 mod agents;
-mod guard;
 mod metrics;
 
 use std::{
@@ -12,12 +11,14 @@ use std::{
 
 use axum::{
     Json, Router,
-    extract::State,
+    extract::{Request, State},
     http::StatusCode,
-    middleware::from_fn,
+    middleware::{Next, from_fn},
+    response::{IntoResponse as _, Response},
     routing::{get, post},
 };
 use serde::Serialize;
+use settings::guard;
 
 use self::agents::{DecisionStatus, PendingStatus};
 pub(crate) use self::metrics::Known;
@@ -57,7 +58,14 @@ pub(crate) fn health(status: Arc<Status>) -> Router {
 /// Those, and what only the host itself may read, decide and ask for.
 pub(crate) fn admin(status: Arc<Status>) -> Router {
     let routes = Router::new().route("/status", get(full)).route("/drain", post(drain)).merge(agents::routes());
-    health(status.clone()).merge(routes.with_state(status)).layer(from_fn(guard::local_programs_only))
+    health(status.clone()).merge(routes.with_state(status)).layer(from_fn(local_programs_only))
+}
+
+async fn local_programs_only(request: Request, next: Next) -> Response {
+    match guard::refusal(request.headers()) {
+        Some(why) => (StatusCode::FORBIDDEN, why).into_response(),
+        None => next.run(request).await,
+    }
 }
 
 /// Drains, and answers when that is over. Whoever asks again waits for the same end.

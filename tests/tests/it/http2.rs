@@ -56,6 +56,21 @@ async fn the_authority_routes_and_is_the_host() {
 }
 
 #[tokio::test]
+async fn events_are_passed_on_as_they_come() {
+    let bridge = Bridge::start().await;
+    let mut client = Client::connect(bridge.facade()).await;
+    let (answer, _) = client.open(request("GET", "/drip/3"), true).await;
+    let mut events = within("the head", answer).await.unwrap().into_body();
+    for event in 0..3 {
+        // The next one is not even made before this one has arrived.
+        bridge.upstream.open_gate(1);
+        let piece = within("an event", events.data()).await.unwrap().unwrap();
+        assert_eq!(piece, format!("data: {event}\n\n"));
+    }
+    assert!(within("the end", events.data()).await.is_none());
+}
+
+#[tokio::test]
 async fn cookies_travel_as_one_line() {
     let bridge = Bridge::start().await;
     let mut asked = request("GET", "/echo");
