@@ -53,7 +53,7 @@ pub(super) fn response(
         }
         // To an HTTP/1.0 client the end of the connection is the end of such a body.
         let ends_with_connection = length.is_none() && version < Version::HTTP_11;
-        axum::body::Body::new(Download { body: body.with_length(length), slot, ends_with_connection })
+        axum::body::Body::new(Download { body: body.with_length(length), slot, ends_with_connection, cut: None })
     };
     let mut response = Response::new(body);
     if status.canonical_reason().is_none() {
@@ -122,6 +122,20 @@ struct Download {
     body: Body,
     slot: Slot,
     ends_with_connection: bool,
+    /// Why it was cut short; told once what came before is out.
+    cut: Option<BodyError>,
+}
+
+impl Download {
+    /// The HTTP library drops what it has not written yet when a body fails, the head included. It writes whenever a
+    /// body is pending, and then asks again.
+    fn cut_short(&mut self, error: BodyError, cx: &Context<'_>) {
+        if self.ends_with_connection {
+            self.slot.busy.cut();
+        }
+        self.cut = Some(error);
+        cx.waker().wake_by_ref();
+    }
 }
 
 impl http_body::Body for Download {
@@ -129,11 +143,16 @@ impl http_body::Body for Download {
     type Error = BodyError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(cx).map_ok(checked);
-        if self.ends_with_connection && matches!(frame, Poll::Ready(Some(Err(_)))) {
-            self.slot.busy.cut();
+        if let Some(error) = self.cut.take() {
+            return Poll::Ready(Some(Err(error)));
         }
-        frame
+        match Pin::new(&mut self.body).poll_frame(cx).map_ok(checked) {
+            Poll::Ready(Some(Err(error))) => {
+                self.cut_short(error, cx);
+                Poll::Pending
+            }
+            frame => frame,
+        }
     }
 
     fn is_end_stream(&self) -> bool {

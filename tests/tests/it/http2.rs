@@ -25,7 +25,8 @@ async fn both_protocols_on_one_port() {
     assert_eq!(lengths, (0..100).collect::<Vec<_>>());
     let posted = client.call(request("POST", "/echo?a=%2F&b"), Some(("hello", None))).await;
     assert_eq!((posted.status.as_u16(), &*posted.body, posted.reset), (200, &b"hello"[..], None));
-    assert_eq!(bridge.upstream.last_head().line(), "POST /echo?a=%2F&b HTTP/1.1");
+    let seen = bridge.upstream.last_head();
+    assert_eq!((seen.line(), seen.all("via")), ("POST /echo?a=%2F&b HTTP/1.1", vec!["2 reachback"]));
     for gone in ["connection", "keep-alive", "transfer-encoding", "proxy-connection", "upgrade"] {
         assert!(!posted.headers.contains_key(gone), "{gone} has no place in HTTP/2");
     }
@@ -183,6 +184,23 @@ async fn nobody_is_invited_and_a_denied_upload_need_not_be_sent() {
     let mut other = request("POST", "/echo");
     other.headers_mut().insert("expect", HeaderValue::from_static("200-ok"));
     assert_eq!(client.call(other, Some(("", None))).await.status, 400);
+}
+
+#[tokio::test]
+async fn oversized_heads_go_nowhere() {
+    let bridge = Bridge::start().await;
+    let mut client = Client::connect(bridge.facade()).await;
+    let mut with = async |bytes: usize| {
+        let mut asked = request("GET", "/echo");
+        asked.headers_mut().insert("x-long", HeaderValue::from_str(&"y".repeat(bytes)).unwrap());
+        let answer = client.call(asked, None).await;
+        (answer.status.as_u16(), answer.headers.get("reachback-error").cloned(), answer.body.is_empty())
+    };
+    assert_eq!(with(90 * 1024).await, (431, Some(HeaderValue::from_static("head_too_large")), false));
+    // Beyond the bound of HTTP/2 the library answers by itself.
+    assert_eq!(with(110 * 1024).await, (431, None, true));
+    assert_eq!(with(1000).await, (200, None, true));
+    assert_eq!(bridge.upstream.counts().requests, 1);
 }
 
 /// The bounds of HTTP/2 hold its memory, as credit holds the link's.

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use reachback_tests::{
     bridge::{Bridge, Setup, gateway_with},
     client::Raw,
+    http2,
     process::Process,
     scratch::Scratch,
     tls,
@@ -34,9 +35,20 @@ async fn a_unix_socket() {
     client.send("GET /half-chunked/1000 HTTP/1.1\r\nHost: a\r\n\r\n").await;
     bridge.upstream.open_gate(1);
     assert!(client.try_answer("GET").await.is_none_or(|answer| !answer.whole));
+    refuses(Raw::over(UnixStream::connect(&path).await.unwrap())).await;
     bridge.gateway.drain();
     bridge.gateway.ended().await;
     assert!(!path.exists(), "nothing is left");
+}
+
+/// What is not HTTP, or has both lengths, is told so there as well.
+async fn refuses(mut client: Raw) {
+    let both = "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+    client.send("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n").await;
+    assert_eq!(client.answer("POST").await.text(), "ok");
+    client.send(both).await;
+    assert_eq!(client.answer("POST").await.failure(), Some("bad_request"));
+    assert!(client.try_answer("POST").await.is_none());
 }
 
 #[tokio::test]
@@ -62,11 +74,7 @@ async fn a_socket_that_a_dead_gateway_left_gives_way() {
 
 /// A bridge with one facade that speaks TLS, and the certificate to trust.
 async fn over_tls(folder: &Scratch, more: &str) -> (Bridge, String) {
-    let (certificate, key) = tls::identity();
-    folder.write("both.pem", &format!("{key}{certificate}"));
-    let file = folder.path().join("both.pem");
-    let facades =
-        format!("  - {{ listen: 127.0.0.1:0, service: orders, tls: {{ cert_file: {} }}{more} }}\n", file.display());
+    let (facades, certificate) = tls::facade(folder, more);
     let bridge = Bridge::with(Setup { facades: &facades, service: "trust_forwarded: true", ..Setup::default() }).await;
     (bridge, certificate)
 }
@@ -86,6 +94,11 @@ async fn tls_on_a_facade() {
     let body = "x".repeat(100_000);
     client.send(format!("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n{body}")).await;
     assert_eq!(client.answer("POST").await.text(), body);
+    refuses(Raw::over(tls::connect(bridge.facade(), &certificate).await)).await;
+    let mut other = Raw::over(tls::connect(bridge.facade(), &certificate).await);
+    other.send(" this is not HTTP\r\n\r\n").await;
+    assert_eq!(other.answer("GET").await.failure(), Some("bad_request"));
+    assert_eq!(other.closed().await, 0);
     // A cut answer never looks whole: neither to HTTP/1.1 nor, without a close_notify, to HTTP/1.0.
     client.send("GET /half-chunked/1000 HTTP/1.1\r\nHost: a\r\n\r\n").await;
     bridge.upstream.open_gate(1);
@@ -95,6 +108,36 @@ async fn tls_on_a_facade() {
     bridge.upstream.open_gate(1);
     let read = within("the end of a cut answer", old.read_to_end(&mut Vec::new())).await;
     assert!(read.is_err(), "{read:?}");
+}
+
+#[tokio::test]
+async fn tls_agrees_on_the_protocol() {
+    let folder = Scratch::new();
+    let (bridge, certificate) = over_tls(&folder, ", forwarded: replace").await;
+    let agreed = async |offered: &[&str]| {
+        let stream = tls::offer(bridge.facade(), &certificate, offered).await.unwrap();
+        let protocol = stream.get_ref().1.alpn_protocol().map(<[u8]>::to_vec);
+        (stream, protocol.map(|protocol| String::from_utf8(protocol).unwrap()))
+    };
+    for offered in [&["h2", "http/1.1"][..], &["http/1.1", "h2"], &["h2"]] {
+        let (stream, protocol) = agreed(offered).await;
+        assert_eq!(protocol.as_deref(), Some("h2"), "{offered:?}");
+        let mut client = http2::Client::over(stream).await;
+        let mut asked = http2::request("POST", "/echo");
+        *asked.uri_mut() = "https://localhost/echo?a=%2F".parse().unwrap();
+        let answer = client.call(asked, Some(("hello", None))).await;
+        assert_eq!((answer.status.as_u16(), &*answer.body), (200, &b"hello"[..]), "{offered:?}");
+        let seen = bridge.upstream.last_head();
+        assert_eq!((seen.line(), seen.all("x-forwarded-proto")), ("POST /echo?a=%2F HTTP/1.1", vec!["https"]));
+    }
+    // A client that offers nothing speaks HTTP/1.1, or HTTP/2 by prior knowledge.
+    for (offered, expected) in [(&["http/1.1"][..], Some("http/1.1")), (&["http/1.0"], Some("http/1.0")), (&[], None)] {
+        let (stream, protocol) = agreed(offered).await;
+        assert_eq!(protocol.as_deref(), expected, "{offered:?}");
+        assert_eq!(Raw::over(stream).call("GET", "/bytes/3", "").await.body.len(), 3, "{offered:?}");
+    }
+    let strange = tls::offer(bridge.facade(), &certificate, &["spdy/3"]).await;
+    assert!(strange.is_err(), "there is nothing to speak in common: {strange:?}");
 }
 
 #[tokio::test]
