@@ -45,10 +45,23 @@ impl Process {
     /// As [`Process::start`].
     #[must_use]
     pub fn start_in(environment: &[(&str, &str)], role: &str, yaml: &str, folder: &Scratch) -> Self {
+        Self::spawn(Command::new(binary()), environment, role, yaml, folder)
+    }
+
+    /// The same by another program, which runs in its own place what it is given as arguments.
+    ///
+    /// # Panics
+    /// As [`Process::start`].
+    #[must_use]
+    pub fn start_by(mut program: Command, role: &str, yaml: &str, folder: &Scratch) -> Self {
+        program.arg(binary());
+        Self::spawn(program, &[], role, yaml, folder)
+    }
+
+    fn spawn(mut command: Command, environment: &[(&str, &str)], role: &str, yaml: &str, folder: &Scratch) -> Self {
         static NEXT: AtomicU16 = AtomicU16::new(0);
         let file = format!("{role}-{}.yaml", NEXT.fetch_add(1, Ordering::Relaxed));
         folder.write(&file, yaml);
-        let mut command = Command::new(binary());
         command.args([role, "--log-level", "debug", "--config", &file]).current_dir(folder.path());
         let names_a_proxy = |name: &str| name.to_ascii_lowercase().ends_with("_proxy");
         for (name, _) in env::vars_os().filter(|(name, _)| names_a_proxy(&name.to_string_lossy())) {

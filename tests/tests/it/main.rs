@@ -25,6 +25,7 @@ mod identity;
 mod lies;
 mod lifecycle;
 mod listeners;
+mod metrics;
 mod overload;
 mod proxied;
 mod proxy;
