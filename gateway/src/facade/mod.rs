@@ -7,7 +7,6 @@ mod forwarded;
 mod grpc;
 mod head;
 mod http2;
-mod http2_stream;
 mod kept;
 mod malformed;
 mod proxy;

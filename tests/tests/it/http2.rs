@@ -201,6 +201,23 @@ async fn nobody_is_invited_and_a_denied_upload_need_not_be_sent() {
     assert_eq!(client.call(other, Some(("", None))).await.status, 400);
 }
 
+#[tokio::test]
+async fn oversized_heads_go_nowhere() {
+    let bridge = Bridge::start().await;
+    let mut client = Client::connect(bridge.facade()).await;
+    let mut with = async |bytes: usize| {
+        let mut asked = request("GET", "/echo");
+        asked.headers_mut().insert("x-long", HeaderValue::from_str(&"y".repeat(bytes)).unwrap());
+        let answer = client.call(asked, None).await;
+        (answer.status.as_u16(), answer.headers.get("reachback-error").cloned(), answer.body.is_empty())
+    };
+    assert_eq!(with(90 * 1024).await, (431, Some(HeaderValue::from_static("head_too_large")), false));
+    // Beyond the bound of HTTP/2 the library answers by itself.
+    assert_eq!(with(110 * 1024).await, (431, None, true));
+    assert_eq!(with(1000).await, (200, None, true));
+    assert_eq!(bridge.upstream.counts().requests, 1);
+}
+
 /// The bounds of HTTP/2 hold its memory, as credit holds the link's.
 #[tokio::test]
 async fn a_reader_that_stops_holds_up_nobody_else_on_its_connection() {
