@@ -59,6 +59,12 @@ impl Ledger {
         self.0.iter().filter(|call| matches!(call.ended, Some((_, Outcome::Answered)))).count()
     }
 
+    /// Requests that have begun and ended since then, without being answered.
+    pub(crate) fn failed_since(&self, then: Duration) -> Vec<String> {
+        let failed = |call: &&Call| call.begun >= then && !matches!(call.ended, None | Some((_, Outcome::Answered)));
+        self.0.iter().filter(failed).map(|call| format!("{call:?}")).collect()
+    }
+
     /// Everything that must not be. To be asked once nothing is in flight any more.
     pub(crate) fn broken(&self) -> Vec<String> {
         let wrong = |(number, call): (usize, &Call)| Some(format!("request {number}: {}: {call:?}", call.broken()?));

@@ -11,7 +11,7 @@ use gateway::Gateway;
 use http::{Method, Request};
 use http_body_util::Full;
 use serde_json::Value;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::http1;
@@ -82,11 +82,18 @@ impl Machine {
         std::future::pending().await
     }
 
-    /// What runs on the machine of an agent.
-    pub(crate) async fn run_agent(self, config: agent::Config) -> turmoil::Result {
+    /// What runs on the machine of an agent, or of many.
+    pub(crate) async fn run_agents(self, configs: Vec<agent::Config>) -> turmoil::Result {
         if self.0.runs.get() {
-            let agent = Agent::bind(config).await?;
-            self.run(|shutdown| agent.run(shutdown)).await;
+            let mut agents = JoinSet::new();
+            let shutdown = self.0.shutdown.borrow().clone();
+            for config in configs {
+                agents.spawn_local(Agent::bind(config).await?.run(shutdown.clone()));
+            }
+            self.run(|_| async {
+                agents.join_all().await;
+            })
+            .await;
         }
         std::future::pending().await
     }

@@ -3,6 +3,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
+    net::SocketAddr,
     path::Path,
     rc::Rc,
     time::Duration,
@@ -11,12 +12,13 @@ use std::{
 use http::Method;
 use serde_json::Value;
 use settings::Source;
+use tokio::simulation::dials;
 use turmoil::Sim;
 
 use crate::{
     app::App,
     ledger::{DEADLINE, Ledger},
-    machine::{Machine, Question},
+    machine::{Machine, Question, TUNNEL},
     upstream,
 };
 
@@ -42,14 +44,11 @@ impl Stage {
             .tick_duration(tick)
             .min_message_latency(Duration::from_millis(1))
             .max_message_latency(tick * 3)
-            .tcp_capacity(4096)
+            // The first of them are used for a long time: turmoil never frees that of a refused dial.
+            .ephemeral_ports(10_000..=65_535)
+            .tcp_capacity(1 << 16)
             .simulation_duration(Duration::MAX);
-        Self {
-            sim: builder.build(),
-            machines: BTreeMap::new(),
-            ledger: Rc::default(),
-            calls: Rc::new(Cell::new(true)),
-        }
+        Self { sim: builder.build(), machines: BTreeMap::new(), ledger: Rc::default(), calls: Rc::new(Cell::new(true)) }
     }
 
     /// A machine with a gateway, running. The configuration is that of a gateway in front of which TLS ends.
@@ -66,14 +65,22 @@ impl Stage {
 
     /// A machine with an agent, running.
     pub(crate) fn agent(&mut self, name: &str, yaml: &str) {
-        let yaml = format!(
-            "name: {name}\nadmin: {{ listen: 127.0.0.1:7101 }}\n{yaml}\nservices:\n  orders:\n    \
-             upstream: http://upstream:3000\n    allow: [ 'GET,POST /orders/{{id}}' ]\n"
-        );
-        let source = Source::file("agent.yaml", &yaml, Path::new(""));
-        let config = agent::Config::from_source(&source).unwrap_or_else(|invalid| panic!("{invalid}"));
+        self.agents(name, &[yaml.to_owned()]);
+    }
+
+    /// A machine with many agents, running. Turmoil looks at every pair of machines in every tick.
+    pub(crate) fn agents(&mut self, name: &str, yamls: &[String]) {
+        let config = |yaml: &String| {
+            let yaml = format!(
+                "{yaml}services:\n  orders:\n    upstream: http://upstream:3000\n    \
+                 allow: [ 'GET,POST /orders/{{id}}' ]\n"
+            );
+            let source = Source::file("agent.yaml", &yaml, Path::new(""));
+            agent::Config::from_source(&source).unwrap_or_else(|invalid| panic!("{invalid}"))
+        };
+        let configs: Vec<_> = yamls.iter().map(config).collect();
         let machine = self.machine(name);
-        self.sim.host(name, move || machine.clone().run_agent(config.clone()));
+        self.sim.host(name, move || machine.clone().run_agents(configs.clone()));
     }
 
     fn machine(&mut self, name: &str) -> Machine {
@@ -185,6 +192,12 @@ impl Stage {
     /// How many links a gateway has.
     pub(crate) fn links(&mut self, gateway: &str) -> usize {
         self.status(gateway)["links"].as_array().map_or(0, Vec::len)
+    }
+
+    /// When a gateway's tunnel was dialled.
+    pub(crate) fn dials(&self, gateway: &str) -> Vec<Duration> {
+        let to = SocketAddr::new(self.sim.lookup(gateway), TUNNEL);
+        dials().into_iter().filter(|dial| dial.to == to).map(|dial| dial.at).collect()
     }
 
     /// The books.

@@ -1,8 +1,14 @@
 //! The kinds of lives.
 
+mod approval;
+mod away;
+mod fleet;
+mod held_off;
+mod names;
+mod one_way;
 mod storm;
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, time::Duration};
 
 /// Most agents of any life.
 pub(crate) const AGENTS: u32 = 500;
@@ -17,7 +23,19 @@ pub(crate) struct Life {
 }
 
 /// All of them.
-pub(crate) const LIVES: [Life; 1] = [Life { name: "storm", usual_seeds: 4, live: storm::live }];
+pub(crate) const LIVES: [Life; 7] = [
+    Life { name: "storm", usual_seeds: 6, live: storm::live },
+    Life { name: "away", usual_seeds: 1, live: away::live },
+    Life { name: "fleet", usual_seeds: 1, live: fleet::live },
+    Life { name: "held-off", usual_seeds: 2, live: held_off::live },
+    Life { name: "approval", usual_seeds: 4, live: approval::live },
+    Life { name: "one-way", usual_seeds: 4, live: one_way::live },
+    Life { name: "names", usual_seeds: 4, live: names::live },
+];
+
+/// When an agent is back on a link at the latest, once nothing is in its way any more: it notices within 25 s that the
+/// old one is dead; a dial that was under way may take 10 s to fail, a greeting 20 s, and the wait behind it 30 s.
+const BACK: Duration = Duration::from_secs(55);
 
 /// The variable of the environment that holds the token of an agent.
 pub(crate) fn token_variable(number: u32) -> String {
@@ -37,7 +55,7 @@ fn agents_yaml(count: u32) -> String {
 
 /// An agent's configuration: its token, and the gateways that it dials.
 fn agent_yaml(number: u32, gateways: &[&str]) -> String {
-    let mut yaml = format!("token_env: {}\ngateways:\n", token_variable(number));
+    let mut yaml = format!("name: agent-{number}\ntoken_env: {}\ngateways:\n", token_variable(number));
     for gateway in gateways {
         let _ = writeln!(yaml, "  - ws://{gateway}:{}", crate::machine::TUNNEL);
     }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{agent_yaml, agents_yaml};
+use super::{BACK, agent_yaml, agents_yaml};
 use crate::{chance, stage::Stage};
 
 const GATEWAYS: [&str; 3] = ["gateway-1", "gateway-2", "gateway-3"];
@@ -16,9 +16,11 @@ const FAULTS: usize = 25;
 /// Time between two faults, at most.
 const CALM: Duration = Duration::from_secs(40);
 
-/// When all links are back at the latest: an agent notices within 25 s that one is dead. A dial that was under way may
-/// take 10 s to fail, a greeting 20 s, and the wait behind it 30 s.
-const BACK: Duration = Duration::from_secs(55);
+/// How long a gateway may take for alive a link whose agent is gone, or has another.
+const GHOSTS: Duration = Duration::from_secs(27);
+
+/// How long all goes well.
+const PEACE: Duration = Duration::from_secs(20);
 
 /// What is wrong between an agent and a gateway.
 #[derive(Clone, Copy, PartialEq)]
@@ -43,6 +45,7 @@ pub(super) fn live(seed: u64) {
             GATEWAYS.iter().all(|gateway| stage.links(gateway) == AGENTS.len())
         });
         slowest = slowest.max(back);
+        storm.peace();
     }
     storm.stage.quiet(&GATEWAYS);
     let minutes = storm.stage.now().as_secs() / 60;
@@ -57,7 +60,7 @@ struct Storm {
 
 impl Storm {
     fn new(seed: u64) -> Self {
-        let mut stage = Stage::new(seed, Duration::from_millis(10));
+        let mut stage = Stage::new(seed, Duration::from_millis(20));
         for gateway in GATEWAYS {
             stage.gateway(gateway, &agents_yaml(2));
         }
@@ -134,6 +137,23 @@ impl Storm {
             Between::Held => network.release(AGENTS[agent], GATEWAYS[gateway]),
             Between::Lost => network.repair(AGENTS[agent], GATEWAYS[gateway]),
         }
+    }
+
+    /// All is well: every link is there, and every request is answered.
+    fn peace(&mut self) {
+        self.stage.run_for(GHOSTS);
+        for gateway in GATEWAYS {
+            assert_eq!(
+                self.stage.links(gateway),
+                AGENTS.len(),
+                "links of {gateway} in peace, at {:?}",
+                self.stage.now()
+            );
+        }
+        let begun = self.stage.now();
+        self.stage.run_for(PEACE);
+        let failed = self.stage.ledger().failed_since(begun);
+        assert!(failed.is_empty(), "in peace, at {:?}:\n{}", self.stage.now(), failed.join("\n"));
     }
 
     fn heal(&mut self) {

@@ -11,12 +11,12 @@ use std::{
     vec,
 };
 
+/// Unix sockets are never between machines: those of a simulation are real.
+pub use tokio::net::{UnixListener, UnixStream};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::Instant,
 };
-/// Unix sockets are never between machines: those of a simulation are real.
-pub use tokio::net::{UnixListener, UnixStream};
 
 use crate::simulation;
 
