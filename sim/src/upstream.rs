@@ -16,6 +16,9 @@ const QUICK: Duration = Duration::from_millis(300);
 /// … but about every tenth so long.
 const SLOW: Duration = Duration::from_secs(8);
 
+/// How long it keeps an idle connection: as common servers do. A POST that comes when it closes one is lost.
+const IDLE: Duration = Duration::from_secs(75);
+
 /// Serves for ever.
 pub(crate) async fn run(ledger: Rc<RefCell<Ledger>>) -> turmoil::Result {
     let listener = TcpListener::bind(([0, 0, 0, 0], UPSTREAM).into()).await?;
@@ -23,8 +26,9 @@ pub(crate) async fn run(ledger: Rc<RefCell<Ledger>>) -> turmoil::Result {
         let (stream, _) = listener.accept().await?;
         let ledger = ledger.clone();
         let answer = service_fn(move |request| answer(request, ledger.clone()));
-        let connection = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), answer);
-        tokio::task::spawn_local(connection);
+        let mut server = http1::Builder::new();
+        server.timer(TokioTimer::new()).header_read_timeout(IDLE);
+        tokio::task::spawn_local(server.serve_connection(TokioIo::new(stream), answer));
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) struct Life {
 
 /// All of them.
 pub(crate) const LIVES: [Life; 7] = [
-    Life { name: "storm", usual_seeds: 6, live: storm::live },
+    Life { name: "storm", usual_seeds: 4, live: storm::live },
     Life { name: "away", usual_seeds: 1, live: away::live },
     Life { name: "fleet", usual_seeds: 1, live: fleet::live },
     Life { name: "held-off", usual_seeds: 2, live: held_off::live },
