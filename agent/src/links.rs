@@ -3,10 +3,10 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Mutex, MutexGuard},
-    time::Instant,
 };
 
 use proto::link::Connection;
+use tokio::time::Instant;
 
 use crate::{config::GatewayUrl, dial::Way};
 

@@ -1,9 +1,6 @@
 //! The tunnel listener: authenticates an agent before the upgrade, greets it, and keeps its link registered.
 
-use std::{
-    sync::Arc,
-    time::{Instant, SystemTime},
-};
+use std::{sync::Arc, time::SystemTime};
 
 use axum::body::Body;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
@@ -19,6 +16,7 @@ use proto::{
     wire::{AgentHello, Credential, GatewayHello, Reject, ServiceName},
 };
 use rustls_pki_types::CertificateDer;
+use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument, info, info_span, warn};
 

@@ -4,8 +4,10 @@ use std::{
     collections::HashMap,
     net::{IpAddr, Ipv4Addr},
     sync::Mutex,
-    time::{Duration, Instant},
+    time::Duration,
 };
+
+use tokio::time::Instant;
 
 use crate::{limits::ATTEMPT_SOURCES, listener::Peer};
 

@@ -1,7 +1,9 @@
 //! How many agents are let in at once: a fleet that comes back all together must not hold up the calls of those that
 //! are there.
 
-use std::{sync::Mutex, time::Instant};
+use std::sync::Mutex;
+
+use tokio::time::Instant;
 
 use crate::limits::{PACE, PACE_BURST, PACE_SPREAD};
 

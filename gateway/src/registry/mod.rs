@@ -10,11 +10,10 @@ use std::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicU32, Ordering},
     },
-    time::Instant,
 };
 
 use proto::{link::Connection, wire::ServiceName};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 use self::{budget::Budget, load::Load};
 pub(crate) use self::{

@@ -322,7 +322,7 @@ fn files() -> Vec<String> {
     let mut folders = vec![top().to_owned()];
     while let Some(folder) = folders.pop() {
         for path in fs::read_dir(&folder).expect("the project can be read").flatten().map(|entry| entry.path()) {
-            if path.ends_with(".git") || path.join("CACHEDIR.TAG").exists() {
+            if path.is_symlink() || path.ends_with(".git") || path.join("CACHEDIR.TAG").exists() {
                 continue;
             }
             if path.is_dir() {
