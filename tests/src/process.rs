@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Write as _},
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -170,9 +170,22 @@ impl Drop for Process {
 /// # Panics
 /// If a signal ends it, or the deadline comes first.
 pub async fn run(args: &[&str]) -> (i32, String) {
-    let mut command = Command::new(binary());
-    command.args(args).env_remove("RUST_LOG").stdin(Stdio::null());
-    let ended = tokio::task::spawn_blocking(move || command.output().expect("the binary can be started"));
+    run_with(args, "").await
+}
+
+/// The same with this on standard input.
+///
+/// # Panics
+/// As [`run`].
+pub async fn run_with(args: &[&str], input: &str) -> (i32, String) {
+    let (mut command, input) = (Command::new(binary()), input.to_owned());
+    command.args(args).env_remove("RUST_LOG").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let ended = tokio::task::spawn_blocking(move || {
+        let mut child = command.spawn().expect("the binary can be started");
+        // Dropped at once, so that it comes to an end. Who reads nothing may have gone by then.
+        let _ = child.stdin.take().expect("standard input is piped").write_all(input.as_bytes());
+        child.wait_with_output().expect("its output can be read")
+    });
     let ended = within("the end of a command", ended).await.expect("nothing panics");
     let printed = [ended.stdout, ended.stderr].concat();
     (ended.status.code().expect("no signal ends it"), String::from_utf8_lossy(&printed).into_owned())

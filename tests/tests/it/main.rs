@@ -27,6 +27,7 @@ mod listeners;
 mod overload;
 mod proxied;
 mod proxy;
+mod registration;
 mod reload;
 mod reload_load;
 mod retry;
