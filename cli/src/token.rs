@@ -88,6 +88,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_secret_for_codes_and_where_it_goes() {
+        let secret = TotpSecret::new(&[0xab; SECRET_BYTES]).unwrap();
+        let advice = advice_for_codes(&secret, "warehouse-7");
+        let (_, rest) = advice.split_once("otpauth://totp/Reachback:warehouse-7?secret=").unwrap();
+        let (text, _) = rest.split_once('&').unwrap();
+        assert_eq!(TotpSecret::parse(text), Ok(secret));
+    }
+
+    #[test]
     fn a_token_and_its_line() {
         let token = Token::of_random(&[0xab; 32]);
         let token = token.expose();

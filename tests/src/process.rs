@@ -48,8 +48,18 @@ impl Process {
         static NEXT: AtomicU16 = AtomicU16::new(0);
         let file = format!("{role}-{}.yaml", NEXT.fetch_add(1, Ordering::Relaxed));
         folder.write(&file, yaml);
+        Self::start_with(environment, &[role, "--config", &file], folder)
+    }
+
+    /// `reachback …` with these arguments, logging at debug.
+    ///
+    /// # Panics
+    /// As [`Process::start`].
+    #[must_use]
+    pub fn start_with(environment: &[(&str, &str)], args: &[&str], folder: &Scratch) -> Self {
+        let file = args.last().map_or_else(PathBuf::new, |last| folder.path().join(last));
         let mut command = Command::new(binary());
-        command.args([role, "--log-level", "debug", "--config", &file]).current_dir(folder.path());
+        command.args(args).args(["--log-level", "debug"]).current_dir(folder.path());
         let names_a_proxy = |name: &str| name.to_ascii_lowercase().ends_with("_proxy");
         for (name, _) in env::vars_os().filter(|(name, _)| names_a_proxy(&name.to_string_lossy())) {
             command.env_remove(name);
@@ -59,7 +69,7 @@ impl Process {
         let mut child = command.spawn().expect("the binary can be started");
         let log = collect(child.stderr.take().expect("standard error is piped"));
         let output = collect(child.stdout.take().expect("standard output is piped"));
-        Self { child, file: folder.path().join(file), log, output }
+        Self { child, file, log, output }
     }
 
     /// Its configuration.

@@ -114,7 +114,8 @@ impl Dialer {
             let body = Limited::new(response.into_body(), REFUSAL_BYTES).collect().await;
             let body = body.map(|body| body.to_bytes()).unwrap_or_default();
             let Registered { agent } = serde_json::from_slice(&body).map_err(|_| DialError::NoGateway)?;
-            Ok(agent)
+            // It is shown to somebody: nothing in it steers a terminal.
+            settings::net::name(&agent).map_err(|_| DialError::NoGateway)
         };
         tokio::time::timeout(DIAL, registered).await.unwrap_or(Err(DialError::TimedOut))
     }

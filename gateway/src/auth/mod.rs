@@ -246,7 +246,33 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use settings::Source;
+
     use super::*;
+
+    #[test]
+    fn no_signature_is_verified_unasked() {
+        let text = "listen: 127.0.0.1:0\nfacades: [ { listen: 127.0.0.1:0, service: x } ]\n\
+                    issuers: { i: { issuer: 'https://i', audience: r, jwks_url: 'https://i/keys' } }\n\
+                    agents:\n  - { name: a, jwt: { subject: s }, services: [x] }\n  - { name: b, services: [x], \
+                    token_sha256: [ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad] }\n";
+        let config = Config::from_source(&Source::file("gateway.yaml", text, Path::new(""))).unwrap();
+        let admission = Admission::open(config.admission, true, None).unwrap();
+        let credentials = Credentials::new(&config, Arc::new(admission));
+        let check = |token: &str, expected: Result<Means, Refused>| {
+            let value = format!("Bearer {token}").parse().unwrap();
+            let headers = HeaderMap::from_iter([(header::AUTHORIZATION, value)]);
+            let shown = Shown { headers: &headers, certificate: None };
+            let proved = credentials.identify(shown, SystemTime::now(), || false);
+            assert_eq!(proved.map(|proved| proved.by), expected, "{token}");
+        };
+        // FIPS 180-2, appendix B.1.
+        check("abc", Ok(Means::Token));
+        check("abd", Err(Refused::NotNow));
+        check("e30.e30.e30", Err(Refused::NotNow));
+    }
 
     #[test]
     fn exactly_one_bearer_token() {

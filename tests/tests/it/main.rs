@@ -36,6 +36,7 @@ mod routing;
 mod rule_limits;
 mod sharing;
 mod streams;
+mod trust;
 mod upgrades;
 mod waiting;
 mod websocket;

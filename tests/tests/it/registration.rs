@@ -3,15 +3,17 @@
 use std::{fs, os::unix::fs::PermissionsExt as _, time::SystemTime};
 
 use gateway::config::TotpSecret;
+use proto::wire::{Frame, Hello};
 use reachback_tests::{
     bridge::{self, Setup, Sidecar},
     client::{Raw, call},
+    peer::{Peer, agent_hello},
     process::{own_address, run, run_with},
     scratch::Scratch,
     upstream::Upstream,
     wait::until,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 const SECRET: &[u8] = b"12345678901234567890";
 
@@ -139,6 +141,18 @@ async fn a_revoked_agent_can_be_let_in_to_register_anew() {
     assert_ne!(fs::read_to_string(scene.path("own.token")).unwrap(), old, "a revoked token is never used again");
     let _agent = scene.agent();
     gateway.until_links(1).await;
+}
+
+#[tokio::test]
+async fn who_has_registered_may_still_need_approval() {
+    let scene = Scene::new().await;
+    let gateway = Sidecar::gateway(&scene.gateway.replace("state_file", "admission: approve\nstate_file"));
+    let token = "rb_another-0123456789";
+    assert_eq!(shown(&gateway, &scene.code(0), token, "").await.0, 201);
+    let mut peer = Peer::dial(gateway.address("tunnel"), Some(token)).await.unwrap();
+    peer.say(&Frame::Hello(Hello::Agent(agent_hello(&["orders"])))).await;
+    let waits = |status: &Value| (status["pending"][0]["agent"] == "warehouse-7").then_some(());
+    gateway.until_status("an agent that waits", waits).await;
 }
 
 #[tokio::test]
