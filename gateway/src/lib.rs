@@ -16,12 +16,14 @@ mod facade;
 mod failure;
 mod limits;
 mod listener;
+mod raw;
 mod refusal;
 mod registration;
 mod registry;
 mod serve;
 mod socket;
 mod unix;
+mod unreadable;
 
 use std::{
     io,
@@ -44,7 +46,7 @@ use self::{
     facade::Facade,
     limits::{HANDSHAKE, IDLE_CONNECTION, LAST_WORDS},
     registry::Registry,
-    serve::{Arrival, Server, Serving},
+    serve::{Arrival, Server, Serving, Terms},
 };
 pub use admission::StateError;
 pub use config::{Config, Listen};
@@ -91,7 +93,8 @@ impl Gateway {
         let mut facades = Vec::new();
         for facade in &config.facades {
             let server = bind("facade", facade.listen.clone(), facade.tls.as_ref(), IDLE_CONNECTION).await?;
-            facades.push(Server { http2: true, ..server });
+            let terms = Terms { facade: Some(facade::refuse), ..server.terms };
+            facades.push(Server { terms, ..server });
         }
         let admin = bind_optional("admin", config.admin).await?;
         let health = bind_optional("health", config.health).await?;

@@ -58,7 +58,7 @@ impl From<StreamError> for Unanswered {
     fn from(error: StreamError) -> Self {
         match error {
             StreamError::NotProcessed => {
-                Self::unsent(FailureCode::Overloaded, "the agent took no new request: it is draining or full")
+                Self::unsent(FailureCode::Overloaded, "the agent took no new request: it leaves or is full")
             }
             StreamError::LinkLost { sent: false } => {
                 Self::unsent(FailureCode::NoAgent, "the link was lost before the request was sent")

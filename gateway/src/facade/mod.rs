@@ -7,7 +7,9 @@ mod forwarded;
 mod grpc;
 mod head;
 mod http2;
+mod http2_stream;
 mod kept;
+mod malformed;
 mod proxy;
 mod request_id;
 mod route;
@@ -32,6 +34,7 @@ use proto::{
 };
 use tracing::{debug, warn};
 
+pub(crate) use self::malformed::refuse;
 use self::{
     exchange::{Content, Exchanged, exchange},
     forwarded::Hop,
@@ -75,11 +78,11 @@ impl Facade {
     /// Answers one request: with the upstream's answer, or with a failure that says who failed.
     pub(crate) async fn answer(self: Arc<Self>, arrival: Arrival) -> Response<Body> {
         let started = Instant::now();
-        let Arrival { request, peer, busy, .. } = arrival;
+        let Arrival { request, peer, busy, in_doubt, .. } = arrival;
         let id = request_id::keep_or_make(request.headers());
         let asked = Asked::new(&request, id);
         let is_grpc = grpc::asks(&request);
-        let response = match self.forward(request, peer, &asked, busy).await {
+        let response = match self.forward(request, peer, &asked, (busy, in_doubt)).await {
             Ok(response) => response,
             Err(failed) if is_grpc => grpc::restated(self.tell(&failed, &asked), &failed.failure),
             Err(failed) => self.tell(&failed, &asked),
@@ -105,8 +108,9 @@ impl Facade {
         request: Request<Incoming>,
         peer: Peer,
         asked: &Asked,
-        busy: Busy,
+        (busy, in_doubt): (Busy, bool),
     ) -> Result<Response<Body>, Failed> {
+        malformed::refuse_doubt(in_doubt)?;
         let mut slot = Slot::take(&self.in_flight, self.most, busy)?;
         let (mut parts, body) = request.into_parts();
         http2::read_as_http1(&mut parts)?;

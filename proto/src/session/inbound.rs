@@ -140,8 +140,10 @@ impl Session {
         }
         (self.last_id, self.last_sent) = (id, id);
         self.allow_strays();
-        let full = self.streams.len() >= self.limits.streams as usize;
-        if full || self.going_away.is_some() {
+        if self.peer_going_away {
+            return Err(SessionError::violation("a request behind the gateway's go-away"));
+        }
+        if self.streams.len() >= self.limits.streams as usize {
             if !end {
                 self.orphaned += u64::from(self.limits.window);
             }
@@ -258,6 +260,8 @@ impl Session {
             for id in self.ids().into_iter().filter(|id| *id > last_id) {
                 self.abandon(id, &StreamError::NotProcessed);
             }
+            // Behind every request that crosses: from this the agent knows that it has them all.
+            self.drain("the agent goes away");
         }
         Ok(())
     }

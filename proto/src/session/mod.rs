@@ -124,8 +124,8 @@ pub struct Session {
     cancels: Budget,
     pings: Budget,
     notices: Budget,
-    /// The `last_id` that this side has announced in its go-away.
-    going_away: Option<StreamId>,
+    /// This side has said go-away, and so has the peer.
+    going_away: bool,
     peer_going_away: bool,
     ended: bool,
 }
@@ -167,7 +167,7 @@ impl Session {
             ),
             pings: Budget::new(limits::PING_BURST, limits::PINGS_PER_SECOND, now),
             notices: Budget::new(limits::NOTICE_BURST, 1, now),
-            going_away: None,
+            going_away: false,
             peer_going_away: false,
             ended: false,
         }
@@ -197,11 +197,15 @@ impl Session {
         self.streams.values().map(|stream| stream.recv.held()).sum()
     }
 
-    /// Whether a side has said go-away and everything in flight is finished and sent.
+    /// Whether no stream will come any more and everything in flight is finished and sent. No stream comes once the
+    /// gateway has said go-away; until then an agent that has said so itself goes on taking them.
     #[must_use]
     pub fn is_drained(&self) -> bool {
-        let draining = self.going_away.is_some() || self.peer_going_away;
-        draining && self.streams.is_empty() && self.control.is_empty()
+        let is_last_said = match self.side {
+            Side::Gateway => self.going_away,
+            Side::Agent => self.peer_going_away,
+        };
+        is_last_said && self.streams.is_empty() && self.control.is_empty()
     }
 
     /// The ids of the streams, in their order: a session does the same whenever it is told the same.

@@ -40,7 +40,7 @@ impl Session {
         if self.ended {
             return Err(OpenError::Ended);
         }
-        if self.going_away.is_some() || self.peer_going_away {
+        if self.going_away {
             return Err(OpenError::Draining);
         }
         let most = self.limits.streams.min(self.peer.streams) as usize;
@@ -238,11 +238,20 @@ impl Session {
         self.control.push_back(Frame::Renew(credential));
     }
 
-    /// Takes, or opens, no new streams from now on. What is in flight finishes; see [`Session::is_drained`].
+    /// Opens no new streams from now on (gateway), or asks for no more (agent): those that cross with that are still
+    /// taken. What is in flight finishes; see [`Session::is_drained`].
     pub fn drain(&mut self, reason: &str) {
-        if self.going_away.is_none() {
-            self.going_away = Some(self.last_id);
-            self.control.push_back(Frame::GoAway { last_id: self.last_id, reason: reason.to_owned() });
+        if std::mem::replace(&mut self.going_away, true) {
+            return;
+        }
+        let last_id = match self.side {
+            Side::Gateway => self.last_id,
+            Side::Agent => StreamId(u32::MAX),
+        };
+        self.control.push_back(Frame::GoAway { last_id, reason: reason.to_owned() });
+        if self.side == Side::Agent && self.streams.is_empty() {
+            // Nothing else shows whether there is still somebody to answer.
+            self.doubt();
         }
     }
 

@@ -90,9 +90,9 @@ pub enum Frame {
         /// The same for people; may be empty.
         message: String,
     },
-    /// No new streams; those above `last_id` were not processed.
+    /// No new streams; those above an agent's `last_id` were not processed.
     GoAway {
-        /// The last stream taken.
+        /// The last stream that was opened (gateway) or will be taken (agent).
         last_id: StreamId,
         /// Why, for people.
         reason: String,
@@ -169,7 +169,7 @@ pub struct Reject {
 pub enum ResetCode {
     /// Nobody wants the answer any more.
     Cancelled,
-    /// Not processed: too many streams, or draining. Safe to try elsewhere.
+    /// Not processed: too many streams, or above a go-away. Safe to try elsewhere.
     Refused,
     /// The answer is complete; the rest of the request is not wanted.
     Complete,

@@ -1,10 +1,14 @@
 //! Bodies: whatever their length, framing and bytes, they arrive as they were sent.
 
+use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use proto::wire::{Frame, ResetCode, ResponseHead};
 use reachback_tests::{
-    bridge::Bridge,
+    bridge::{Bridge, Sidecar, gateway_yaml},
     client::{self, Raw, call},
     pattern::{self, Sum},
+    peer::Peer,
     upstream::Then,
     wait::within,
 };
@@ -101,6 +105,7 @@ async fn answers_without_a_body() {
     bridge.upstream.says("/etag", not_modified, Then::GoOn);
     let answer = client.call("GET", "/etag", "").await;
     assert_eq!((answer.status(), answer.head.one("etag")), (304, Some("\"e\"")));
+    assert_eq!(answer.head.all("content-length"), ["77"]);
     // The connection is still in step.
     assert_eq!(client.call("GET", "/bytes/5", "").await.body, pattern::bytes(5));
 }
@@ -147,4 +152,29 @@ async fn trailers_of_a_request_pass_as_headers_would() {
     check(forbidden, trailers, &["x-sum: 1"]).await;
     assert_eq!(bridge.upstream.last_head().all("trailer"), ["x-sum"]);
     check("", "x-sum: not announced\r\n", &[]).await;
+}
+
+/// A client that sees nothing but the end of its connection would think that its request was never read.
+#[tokio::test]
+async fn a_cut_that_comes_with_the_head_hides_neither_the_head_nor_itself() {
+    let gateway = Sidecar::gateway(&gateway_yaml(""));
+    let mut peer = Peer::agent(gateway.address("tunnel"), &["orders"]).await;
+    for (length, version, data) in
+        [(true, "1.1", ""), (true, "1.1", "half"), (false, "1.1", ""), (false, "1.1", "half"), (true, "1.0", "half")]
+    {
+        let mut client = Raw::connect(gateway.address("facade")).await;
+        client.send(format!("GET /cut HTTP/{version}\r\nHost: localhost\r\n\r\n")).await;
+        let id = peer.frame(|frame| if let Frame::Request { id, .. } = frame { Some(id) } else { None }).await;
+        let headers = length.then_some((header::CONTENT_LENGTH, HeaderValue::from_static("8")));
+        let head = ResponseHead { status: StatusCode::OK, headers: HeaderMap::from_iter(headers) };
+        let mut frames = vec![Frame::Response { id, head, end: false }];
+        if !data.is_empty() {
+            frames.push(Frame::Data { id, end: false, chunk: Bytes::from(data) });
+        }
+        frames.push(Frame::Reset { id, code: ResetCode::Aborted, message: String::new() });
+        peer.say_at_once(&frames).await;
+        let answer = client.answer("GET").await;
+        let seen = (answer.status(), &*answer.text() == data, answer.whole);
+        assert_eq!(seen, (200, true, false), "length: {length}, HTTP/{version}, {data:?}: {answer:?}");
+    }
 }

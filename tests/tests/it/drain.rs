@@ -8,15 +8,20 @@ use std::{
     },
 };
 
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+use proto::wire::{Frame, RequestHead, RequestId, ServiceName, StreamId};
 use reachback_tests::{
     bridge::{self, Bridge, Setup, Sidecar},
     client::{self, Raw, call},
+    pattern,
+    peer::{Peer, Said},
     process::{Process, own_address, until_listening},
     scratch::Scratch,
     upstream::Upstream,
     wait::{until, until_so, within},
 };
-use tokio::task::JoinHandle;
+use tokio::{net::TcpListener, task::JoinHandle};
 
 /// Asks for a drain; the answer's status and text.
 fn ask(sidecar: &Sidecar) -> JoinHandle<(u16, String)> {
@@ -36,8 +41,13 @@ async fn readiness(sidecar: &Sidecar) -> (u16, String) {
     (answer.status(), answer.text())
 }
 
-const NO_DELAY: Setup<'_> =
-    Setup { gateway: "drain_delay: 0s\ndrain_grace: 1h", agent: "drain_grace: 1h", facades: "", service: "" };
+const NO_DELAY: Setup<'_> = Setup {
+    gateway: "drain_delay: 0s\ndrain_grace: 1h",
+    agent: "drain_grace: 1h",
+    facades: "",
+    service: "",
+    allow: "",
+};
 
 #[tokio::test]
 async fn a_drain_that_is_asked_for_finishes_what_is_in_flight_and_runs_on() {
@@ -102,6 +112,63 @@ async fn a_draining_gateway_serves_on_for_a_while_and_sends_clients_elsewhere() 
     }
 }
 
+fn upload(id: u32) -> [Frame; 2] {
+    let head = RequestHead {
+        service: ServiceName::new("orders").unwrap(),
+        method: Method::POST,
+        target: Bytes::from_static(b"/echo"),
+        headers: HeaderMap::from_iter([("content-length".parse().unwrap(), "5".parse().unwrap())]),
+        request_id: RequestId::new("r").unwrap(),
+        deadline: None,
+        upgrade: false,
+    };
+    let id = StreamId(id);
+    [Frame::Request { id, head: head.into(), end: false }, Frame::Data { id, end: true, chunk: Bytes::from("hello") }]
+}
+
+/// The gateway may have begun to send a body of which nobody keeps the beginning.
+#[tokio::test]
+async fn what_crosses_with_an_agents_go_away_is_served() {
+    for is_under_way in [false, true] {
+        let upstream = Upstream::start().await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let yaml = bridge::agent_yaml(listener.local_addr().unwrap(), upstream.address(), Setup::default());
+        let agent = Sidecar::agent(&yaml, "".as_ref());
+        let mut gateway = Peer::gateway(&listener).await;
+        agent.until_links(1).await;
+        let [head, body] = upload(1);
+        if is_under_way {
+            gateway.say(&head).await;
+            upstream.until("the beginning", |counts| counts.requests == 1).await;
+        }
+        let drained = ask(&agent);
+        let last = gateway.frame(|frame| if let Frame::GoAway { last_id, .. } = frame { Some(last_id) } else { None });
+        assert_eq!(last.await, StreamId(u32::MAX));
+        if !is_under_way {
+            gateway.say(&head).await;
+        }
+        gateway.say(&body).await;
+        let [head, body] = upload(2);
+        gateway.say(&head).await;
+        gateway.say(&Frame::GoAway { last_id: StreamId(2), reason: "heard".to_owned() }).await;
+        gateway.say(&body).await;
+        let mut ends = 0;
+        let closed = loop {
+            match gateway.next().await {
+                Said::Frame(Frame::Response { head, .. }) => assert_eq!(head.status, 200),
+                Said::Frame(Frame::Data { end, chunk, .. }) => {
+                    assert_eq!(chunk, "hello");
+                    ends += u32::from(end);
+                }
+                Said::Frame(other) => assert!(matches!(other, Frame::Window { .. }), "{other:?}"),
+                end => break end,
+            }
+        };
+        assert_eq!((ends, closed), (2, Said::Close(1001, String::new())), "it closes when all is answered");
+        assert_eq!(within("the end of the drain", drained).await.unwrap().0, 200);
+    }
+}
+
 /// Gateways and agents as processes; each agent has a link to every gateway.
 struct Fleet {
     folder: Scratch,
@@ -138,16 +205,16 @@ impl Fleet {
         Process::start("agent", &yaml, &self.folder)
     }
 
-    /// Calls one gateway over and over, on connections that are kept, until told to stop.
-    fn load(&self, nth: u16, stop: &Arc<AtomicBool>, answered: &Arc<AtomicU64>) -> JoinHandle<()> {
-        let url = format!("http://{}/bytes/6", self.facade(nth));
-        let (stop, answered, client) = (stop.clone(), answered.clone(), client::http());
+    /// Posts a body to one gateway over and over, on connections that are kept, until told to stop.
+    fn load(&self, nth: u16, body: &Bytes, stop: &Arc<AtomicBool>, answered: &Arc<AtomicU64>) -> JoinHandle<()> {
+        let url = format!("http://{}/echo", self.facade(nth));
+        let (body, stop, answered, client) = (body.clone(), stop.clone(), answered.clone(), client::http());
         tokio::spawn(async move {
             while !stop.load(Ordering::Relaxed) {
-                match within("an answer", client.post(&url).body("").send()).await {
+                match within("an answer", client.post(&url).body(body.clone()).send()).await {
                     Ok(answer) => {
                         assert_eq!(answer.status().as_u16(), 200, "gateway {nth}: {:?}", answer.headers());
-                        assert_eq!(answer.bytes().await.expect("a whole answer").len(), 6);
+                        assert!(answer.bytes().await.expect("a whole answer") == body, "gateway {nth}: what was sent");
                         answered.fetch_add(1, Ordering::Relaxed);
                     }
                     // Nobody listens: nothing was sent, and whoever has several gateways asks another.
@@ -175,8 +242,13 @@ async fn a_rolling_restart_of_a_fleet_loses_no_request() {
         links_up(agent, Fleet::GATEWAYS.into()).await;
     }
     let stop = Arc::new(AtomicBool::new(false));
-    let counts: Vec<Arc<AtomicU64>> = (0..Fleet::GATEWAYS).map(|_| Arc::default()).collect();
-    let load: Vec<_> = (0..).zip(&counts).map(|(nth, count)| fleet.load(nth, &stop, count)).collect();
+    // Of the long one no gateway keeps the beginning.
+    let bodies = [Bytes::from("little"), pattern::bytes(200_000).into()];
+    let counts: Vec<Arc<AtomicU64>> = (0..Fleet::GATEWAYS * 2).map(|_| Arc::default()).collect();
+    let load = |(which, count): (u16, &Arc<AtomicU64>)| {
+        fleet.load(which % Fleet::GATEWAYS, &bodies[usize::from(which / Fleet::GATEWAYS)], &stop, count)
+    };
+    let load: Vec<_> = (0..).zip(&counts).map(load).collect();
     // Each gateway has answered some more: it works.
     let all_answer = async || {
         for count in &counts {

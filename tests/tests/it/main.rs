@@ -8,6 +8,7 @@ mod audit;
 mod bodies;
 mod calls;
 mod drain;
+mod extended_connect;
 mod failures;
 mod fleet;
 mod forwarded;

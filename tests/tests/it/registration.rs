@@ -171,7 +171,7 @@ async fn guessing_is_slowed_down_whatever_the_address() {
     let origin = "Origin: https://evil.example\r\n";
     assert_eq!(shown(&gateway, &scene.code(0), "rb_another-0123456789", origin).await.0, 403);
     assert_eq!(shown(&gateway, "12345", "rb_another-0123456789", "").await.0, 400);
-    assert_eq!(fs::read_to_string(scene.path("state.json")).unwrap().contains("warehouse-7"), false);
+    assert!(!fs::read_to_string(scene.path("state.json")).unwrap().contains("warehouse-7"));
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::pair::{Got, Pair, SMALL, body, events, packets, read, request, response};
+use super::pair::{Got, HEARTBEAT, Pair, SMALL, body, events, handle, packets, read, request, response};
 use crate::{
     session::{Answer, Limits, OpenError, Read, Stopped, StreamError},
     wire::{ResetCode, StreamId},
@@ -142,36 +142,83 @@ fn whatever_an_application_says_of_a_reset_the_peer_can_read() {
     }
 }
 
+/// A packet of the gateway reaches the agent.
+fn carry_one(pair: &mut Pair) {
+    let packet = pair.gateway.poll_packet().unwrap();
+    handle(&mut pair.agent, packet, pair.now).unwrap();
+}
+
+#[test]
+fn streams_that_cross_an_agents_go_away_are_taken() {
+    let mut pair = Pair::new(SMALL, SMALL);
+    pair.carry();
+    pair.agent.drain("reload");
+    pair.agent.drain("said once");
+    // These cross it, one of them before and one after it is heard.
+    let sent = pair.gateway.open(request(), false).unwrap();
+    carry_one(&mut pair);
+    let unsent = pair.gateway.open(request(), false).unwrap();
+    assert_eq!(packets(&mut pair.agent), [r#"{"type":"go-away","last_id":4294967295,"reason":"reload"}"#]);
+    pair.gateway.handle_text(r#"{"type":"go-away","last_id":4294967295,"reason":"reload"}"#, pair.now).unwrap();
+    assert_eq!(events(&mut pair.gateway), ["go-away"]);
+    assert_eq!(pair.gateway.open(request(), true), Err(OpenError::Draining));
+    carry_one(&mut pair);
+    assert_eq!(events(&mut pair.agent), ["opened 1", "opened 2"]);
+    for id in [sent, unsent] {
+        assert!(!pair.agent.is_drained(), "{id}");
+        let whole = Got { bytes: body(20_000).to_vec(), end: Some(None) };
+        assert_eq!(pair.transfer(id, true, body(20_000), None), whole);
+        pair.agent.respond(id, response(), true);
+        pair.carry();
+        assert!(matches!(pair.gateway.answer(id), Ok(Some(_))));
+        for session in [&mut pair.gateway, &mut pair.agent] {
+            session.release_reader(id);
+            session.release_writer(id);
+        }
+    }
+    assert!(pair.gateway.is_drained() && pair.agent.is_drained());
+}
+
+#[test]
+fn an_agent_is_not_drained_before_the_gateway_has_said_its_last_request() {
+    let mut pair = Pair::new(SMALL, SMALL);
+    pair.agent.drain("shutdown");
+    assert_eq!(packets(&mut pair.agent).len(), 1);
+    assert!(!pair.agent.is_drained(), "a request may be on its way");
+    // Nothing is in flight that would show whether the gateway is there: it is asked, and has half a heartbeat.
+    pair.agent.handle_timeout(pair.now).unwrap();
+    assert_eq!(packets(&mut pair.agent), ["ping"]);
+    assert_eq!(pair.agent.poll_timeout(), pair.now + HEARTBEAT / 2);
+    let answer = r#"{"type":"go-away","last_id":0,"reason":"the agent goes away"}"#;
+    pair.agent.handle_text(answer, pair.now).unwrap();
+    assert!(pair.agent.is_drained());
+}
+
 #[test]
 fn streams_above_a_go_away_were_not_processed() {
     let mut pair = Pair::new(SMALL, SMALL);
-    let old = pair.open(false);
-    pair.agent.drain("reload");
-    // These cross the go-away, one of them before and one after it is heard.
-    let sent = pair.gateway.open(request(), false).unwrap();
-    let packet = pair.gateway.poll_packet().unwrap();
-    super::pair::handle(&mut pair.agent, packet, pair.now).unwrap();
-    let unsent = pair.gateway.open(request(), true).unwrap();
-    assert!(matches!(pair.gateway.answer(sent), Ok(None)));
-    let packet = pair.agent.poll_packet().unwrap();
-    super::pair::handle(&mut pair.gateway, packet, pair.now).unwrap();
-    assert_eq!(events(&mut pair.gateway), ["go-away", "readable 2"]);
-    pair.carry();
+    let taken = pair.open(true);
+    let [sent, unsent] = [false, true].map(|end| {
+        let id = pair.gateway.open(request(), end).unwrap();
+        if !end {
+            assert!(pair.gateway.poll_packet().is_some());
+        }
+        id
+    });
+    // An agent that takes none of those that cross says so.
+    pair.gateway.handle_text(r#"{"type":"go-away","last_id":1,"reason":""}"#, pair.now).unwrap();
     for id in [sent, unsent] {
         assert_eq!(pair.gateway.answer(id).unwrap_err(), StreamError::NotProcessed, "{id}");
         pair.gateway.release_reader(id);
         pair.gateway.release_writer(id);
     }
-    assert_eq!(events(&mut pair.agent), [""; 0], "the agent never offers what it refused");
-    assert_eq!(pair.gateway.open(request(), true), Err(OpenError::Draining));
-    // What was in flight finishes.
-    assert!(!pair.gateway.is_drained() && !pair.agent.is_drained());
-    pair.transfer(old, true, body(20_000), None);
-    pair.agent.respond(old, response(), true);
-    pair.carry();
-    assert!(matches!(pair.gateway.answer(old), Ok(Some(_))));
-    pair.release(old);
-    assert!(pair.gateway.is_drained() && pair.agent.is_drained());
+    assert_eq!(
+        packets(&mut pair.gateway),
+        [r#"{"type":"go-away","last_id":3,"reason":"the agent goes away"}"#],
+        "what was not sent never is"
+    );
+    assert!(matches!(pair.gateway.answer(taken), Ok(None)));
+    assert!(!pair.gateway.is_drained());
 }
 
 #[test]

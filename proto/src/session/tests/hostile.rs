@@ -147,6 +147,8 @@ fn rules_that_a_gateway_can_break() {
     refused(&[ask(5, true), ask(5, true)], "a stream id did not increase");
     refused(&[ask(5, true), ask(4, true)], "a stream id did not increase");
     refused(&[ask(u32::MAX, true), ask(1, true)], "a stream id did not increase");
+    let leaves = || r#"{"type":"go-away","last_id":0,"reason":""}"#.to_owned();
+    refused(&[leaves(), ask(1, true)], "a request behind the gateway's go-away");
     for (kind, rest) in [("response", OK), ("response", FAILED), ("interim", HINTS)] {
         refused(&[ask(1, true), say(kind, 1, rest)], "a gateway sends no answers and announces nothing");
     }

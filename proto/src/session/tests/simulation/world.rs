@@ -31,6 +31,7 @@ enum Parcel {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Carries {
     Nothing,
+    Request,
     Charge(StreamId, u32),
     Credit(StreamId, u32),
 }
@@ -198,7 +199,7 @@ impl World {
 
     fn deliver(&mut self, at: usize) {
         let now = self.now;
-        let Some((parcel, ..)) = self.stations[at].pipe.pop_front() else { return };
+        let Some((parcel, carries, _)) = self.stations[at].pipe.pop_front() else { return };
         self.stations[at].session.handle_blocked(false, now);
         let [gateway, agent] = &mut self.stations;
         let (from, to) = if at == 0 { (gateway, agent) } else { (agent, gateway) };
@@ -209,8 +210,12 @@ impl World {
                     // The library's answer takes no turn, and no room.
                     to.pipe.push_back((Parcel::Pong, Carries::Nothing, now));
                 }
+                let before = to.session.streams();
                 if let Err(error) = handle(&mut to.session, packet, now) {
                     panic!("between two honest sides: {error} ({:?})", from.session.side);
+                }
+                if carries == Carries::Request && before < to.session.limits.streams as usize {
+                    assert_eq!(to.session.streams(), before + 1, "whoever has room takes a request, draining or not");
                 }
             }
         }
@@ -266,6 +271,9 @@ impl World {
         for upload in [true, false] {
             self.assert_credit_conserved(upload);
         }
+        let [gateway, agent] = &self.stations;
+        let on_its_way = || gateway.pipe.iter().any(|(_, carries, _)| *carries == Carries::Request);
+        assert!(agent.lost || !agent.session.is_drained() || !on_its_way(), "a link closes on no request");
     }
 
     /// What a sender may still send, with what is on its way in either direction, is what the receiver has lent.
@@ -306,7 +314,7 @@ impl World {
             assert_eq!(session.held(), 0);
             if !station.lost {
                 assert_eq!(session.poll_packet(), None, "nothing to send was forgotten");
-                let draining = session.going_away.is_some() || session.peer_going_away;
+                let draining = session.going_away || session.peer_going_away;
                 assert_eq!(session.is_drained(), draining);
             }
         }
@@ -324,6 +332,7 @@ fn carries(packet: &Packet) -> Carries {
         Packet::Ping => return Carries::Nothing,
     };
     match frame.expect("a session sends what can be read") {
+        Frame::Request { .. } => Carries::Request,
         Frame::Data { id, chunk, .. } => Carries::Charge(id, charge(chunk.len())),
         Frame::Window { id, bytes } => Carries::Credit(id, bytes),
         _ => Carries::Nothing,
