@@ -8,8 +8,8 @@ use reachback_tests::{
     issuer::{ISSUER, KeyServer, Signer},
     process::{Process, own_address, run},
     scratch::Scratch,
-    tls::{Authority, Relay},
-    wait::until_so,
+    tls::{self, Authority, Relay},
+    wait::{until_so, within},
 };
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use serde_json::{Value, json};
@@ -89,6 +89,25 @@ async fn the_systems_authorities_are_trusted_if_that_is_said() {
         let wary = agent(&[("SSL_CERT_FILE", &system(file))], tunnel, keys, &folder);
         wary.line(&["no link", "TLS handshake failed"]).await;
     }
+}
+
+/// A hundred begin at once; others have to wait for their turn.
+#[tokio::test]
+async fn whoever_waits_for_tls_gets_it() {
+    let (folder, authority) = folder();
+    let agents = "agents: [ { name: a, certificate: { cn: a }, services: [orders] } ]\n";
+    let gateway = gateway_at("127.0.0.1:0", &format!("{TLS}{agents}"), &folder);
+    let (tunnel, pem) = (gateway.address("tunnel").await, authority.pem());
+    let mut strangers = tokio::task::JoinSet::new();
+    for _ in 0..150 {
+        let pem = pem.clone();
+        strangers.spawn(async move { tls::connect(tunnel, &pem).await });
+    }
+    let connections = within("all handshakes", strangers.join_all()).await;
+    assert_eq!(connections.len(), 150);
+    folder.write("a.pem", &authority.issue(&["CN=a"]));
+    let _agent = agent(&[], tunnel, "cert_file: a.pem\nca_file: ca.pem", &folder);
+    gateway.line(&["link up", "proof=certificate"]).await;
 }
 
 #[tokio::test]
