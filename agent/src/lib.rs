@@ -13,6 +13,7 @@ mod offer;
 mod places;
 mod probes;
 mod rates;
+pub mod register;
 mod reload;
 mod serve;
 mod upstream;

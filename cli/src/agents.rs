@@ -106,6 +106,8 @@ struct Status {
 struct Link {
     agent: String,
     address: String,
+    proof: String,
+    fingerprint: Option<String>,
     services: Vec<String>,
 }
 
@@ -134,11 +136,13 @@ fn shown(status: &Status) -> String {
     for waits in &status.pending {
         let here = if waits.links > 0 { "waiting now".to_owned() } else { format!("last {} s ago", waits.last_s) };
         let mut from = format!("{}, {here}, calls itself {} ({})", waits.address, waits.calls_itself, waits.instance);
-        from.extend(waits.fingerprint.iter().map(|fingerprint| format!(", certificate {fingerprint}")));
+        from.extend(of_certificate(waits.fingerprint.as_ref()));
         rows.push([waits.agent.clone(), "pending".to_owned(), waits.services.join(" "), from]);
     }
     for link in &status.links {
-        rows.push([link.agent.clone(), "linked".to_owned(), link.services.join(" "), link.address.clone()]);
+        let mut from = format!("{}, proved by {}", link.address, link.proof);
+        from.extend(of_certificate(link.fingerprint.as_ref()));
+        rows.push([link.agent.clone(), "linked".to_owned(), link.services.join(" "), from]);
     }
     let is_linked = |agent: &str| status.links.iter().any(|link| link.agent == agent);
     for decided in status.decisions.iter().filter(|decided| !is_linked(&decided.agent)) {
@@ -156,6 +160,10 @@ fn shown(status: &Status) -> String {
     rows.iter().map(line).chain(["\n".to_owned(), rule.to_owned()]).collect()
 }
 
+fn of_certificate(fingerprint: Option<&String>) -> Option<String> {
+    fingerprint.map(|fingerprint| format!(", certificate {fingerprint}"))
+}
+
 /// Names come from agents: nothing in them steers a terminal, or looks like something else.
 fn plain(text: &str) -> String {
     text.chars()
@@ -171,7 +179,10 @@ mod tests {
     fn the_table() {
         let status = json!({
             "admission": "approve",
-            "links": [{ "agent": "edge-1", "address": "10.0.0.1:5", "services": ["orders", "stock"] }],
+            "links": [{
+                "agent": "edge-1", "address": "10.0.0.1:5", "services": ["orders", "stock"],
+                "proof": "certificate", "fingerprint": "ef:01"
+            }],
             "pending": [{
                 "agent": "edge-2", "calls_itself": "pod\u{202e}", "instance": "5f", "address": "10.0.0.2:6",
                 "services": ["orders"], "fingerprint": "ab:cd", "links": 1, "since_s": 9, "last_s": 9
@@ -185,7 +196,7 @@ mod tests {
         let expected = [
             "AGENT   STATE     SERVICES      FROM",
             "edge-2  pending   orders        10.0.0.2:6, waiting now, calls itself pod\\u{202e} (5f), certificate ab:cd",
-            "edge-1  linked    orders stock  10.0.0.1:5",
+            "edge-1  linked    orders stock  10.0.0.1:5, proved by certificate, certificate ef:01",
             "edge-3  rejected",
             "",
             "New agents wait until they are approved.",

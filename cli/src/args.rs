@@ -51,6 +51,14 @@ pub(crate) enum Command {
     Gateway(GatewayArgs),
     /// Run beside the server: dial gateways, and serve what the whitelist allows
     Agent(AgentArgs),
+    /// Register an agent, once, with a code from whoever runs the gateway; the code is read from standard input
+    ///
+    /// The agent makes a token of its own, shows it to its gateways with the code, and keeps it in its `token_file`.
+    Register {
+        /// The agent's configuration file
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
     /// Check a configuration, say what it would do, and start nothing
     ///
     /// Whether it is a gateway's or an agent's is seen from its keys. Exit code 0: it is good; 2: it is not.
@@ -69,7 +77,7 @@ pub(crate) enum Command {
     },
     /// Ask the whitelist of an agent's configuration, or have rules proposed for it
     Allow(AllowArgs),
-    /// Make the secret by which a gateway knows an agent
+    /// Make the secret by which a gateway knows an agent, or the codes by which an agent registers
     Token {
         #[command(subcommand)]
         command: TokenCommand,
@@ -87,6 +95,18 @@ pub(crate) enum TokenCommand {
         /// The agent that it is for
         #[arg(long, value_name = "NAME")]
         agent: Option<String>,
+    },
+    /// Make a secret for registration codes (TOTP): it goes to standard output, and what to do with it to standard error
+    Secret {
+        /// The agent that it is for
+        #[arg(long, value_name = "NAME")]
+        agent: Option<String>,
+    },
+    /// Print the current registration code
+    Code {
+        /// The file with the secret
+        #[arg(long, value_name = "FILE")]
+        secret_file: PathBuf,
     },
 }
 

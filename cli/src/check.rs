@@ -92,7 +92,8 @@ fn of_gateway(config: &gateway::config::Config) -> Lines {
         Agents::Anyone => lines.push(line("agents", "anyone on this machine, for any service".to_owned())),
         Agents::Listed(agents) => lines.extend(agents.iter().map(|agent| {
             let services: Vec<String> = agent.services.iter().map(ToString::to_string).collect();
-            line("agent", format!("{} for {}", agent.name, services.join(", ")))
+            let registers = if agent.totp.is_some() { ", once it has registered with a code" } else { "" };
+            line("agent", format!("{} for {}{registers}", agent.name, services.join(", ")))
         })),
     }
     let admission = match config.admission {

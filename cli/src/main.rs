@@ -10,6 +10,7 @@ mod drain;
 mod exit;
 mod logs;
 mod memory;
+mod register;
 mod signals;
 mod token;
 
@@ -21,7 +22,7 @@ use gateway::Gateway;
 use tracing::{info, warn};
 
 use crate::{
-    args::{AgentArgs, Args, Command, GatewayArgs, TokenCommand},
+    args::{AgentArgs, Args, Command, GatewayArgs},
     exit::Exit,
 };
 
@@ -35,7 +36,8 @@ fn main() -> ExitCode {
         Command::Drain { admin } => run(drain::drain(admin)),
         Command::Agents(args) => run(agents::run(args)),
         Command::Allow(args) => allow::run(&args),
-        Command::Token { command: TokenCommand::New { agent } } => token::new(agent.as_deref()),
+        Command::Token { command } => token::run(command),
+        Command::Register { config } => run(register::run(config)),
         Command::Demo => run(demo::run()),
     });
     outcome.map_or_else(|exit| exit.report(), |()| ExitCode::SUCCESS)

@@ -1,33 +1,71 @@
-//! `reachback token new`: a token for an agent, and the line by which a gateway knows it.
+//! `reachback token`: a token for an agent and the line by which a gateway knows it; a secret for registration codes,
+//! and its current code.
 
-use std::fmt::Write as _;
+use std::{path::Path, time::SystemTime};
 
-use gateway::config::TokenDigest;
+use gateway::config::{TokenDigest, TotpSecret};
+use settings::Token;
 
-use crate::exit::Exit;
+use crate::{args::TokenCommand, exit::Exit};
 
-/// What tokens begin with, so that scanners for leaked secrets find them.
-const PREFIX: &str = "rb_";
+/// Bytes of a new secret for codes (RFC 4226 §4, R6).
+const SECRET_BYTES: usize = 20;
 
-/// Random bytes of a token: nobody guesses it, and a plain SHA-256 of it gives nothing away.
-const BYTES: usize = 32;
+pub(crate) fn run(command: TokenCommand) -> Result<(), Exit> {
+    match command {
+        TokenCommand::New { agent } => new(agent.as_deref()),
+        TokenCommand::Secret { agent } => secret(agent.as_deref()),
+        TokenCommand::Code { secret_file } => code(&secret_file),
+    }
+}
 
 /// Prints the token alone to standard output, where it can be sent into a file, and the rest to standard error.
-pub(crate) fn new(agent: Option<&str>) -> Result<(), Exit> {
+fn new(agent: Option<&str>) -> Result<(), Exit> {
     let agent = agent.map(settings::net::name).transpose().map_err(Exit::usage)?;
-    let mut random = [0; BYTES];
+    let mut random = [0; 32];
     getrandom::fill(&mut random).map_err(Exit::failed)?;
-    let token = token(&random);
-    println!("{token}");
-    eprintln!("{}", advice(&token, agent.as_deref().unwrap_or("NAME")));
+    let token = Token::of_random(&random);
+    println!("{}", token.expose());
+    eprintln!("{}", advice(token.expose(), agent.as_deref().unwrap_or("NAME")));
     Ok(())
 }
 
-fn token(random: &[u8]) -> String {
-    random.iter().fold(PREFIX.to_owned(), |mut token, byte| {
-        let _ = write!(token, "{byte:02x}");
-        token
-    })
+/// Prints the secret alone to standard output, and what to do with it to standard error.
+fn secret(agent: Option<&str>) -> Result<(), Exit> {
+    let agent = agent.map(settings::net::name).transpose().map_err(Exit::usage)?;
+    let mut random = [0; SECRET_BYTES];
+    getrandom::fill(&mut random).map_err(Exit::failed)?;
+    let secret = TotpSecret::new(&random).map_err(Exit::failed)?;
+    println!("{}", secret.base32());
+    eprintln!("{}", advice_for_codes(&secret, agent.as_deref().unwrap_or("NAME")));
+    Ok(())
+}
+
+/// Prints the code alone to standard output, and how long it is good to standard error.
+fn code(file: &Path) -> Result<(), Exit> {
+    let secret = TotpSecret::from_file(file).map_err(Exit::usage)?;
+    let (step, left) = TotpSecret::step_at(SystemTime::now());
+    println!("{}", String::from_utf8_lossy(&secret.code(step)));
+    eprintln!("the next one in {} s; this one is good for 30 s more, and once", left.as_secs());
+    Ok(())
+}
+
+fn advice_for_codes(secret: &TotpSecret, agent: &str) -> String {
+    let text = secret.base32();
+    format!(
+        "
+The secret is shown only once. Put it into a file that only the gateway can read, and name that in gateway.yaml:
+
+  state_file: state.json
+  agents:
+    - {{ name: {agent}, totp_secret_file: {agent}.totp, services: [SERVICE] }}
+
+Codes come from `reachback token code --secret-file {agent}.totp`, or from any authenticator app that is given
+
+  otpauth://totp/Reachback:{agent}?secret={text}&issuer=Reachback
+
+Beside the agent, whose token_file must not be there yet: reachback register --config agent.yaml"
+    )
 }
 
 fn advice(token: &str, agent: &str) -> String {
@@ -50,12 +88,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_secret_for_codes_and_where_it_goes() {
+        let secret = TotpSecret::new(&[0xab; SECRET_BYTES]).unwrap();
+        let advice = advice_for_codes(&secret, "warehouse-7");
+        let (_, rest) = advice.split_once("otpauth://totp/Reachback:warehouse-7?secret=").unwrap();
+        let (text, _) = rest.split_once('&').unwrap();
+        assert_eq!(TotpSecret::parse(text), Ok(secret));
+    }
+
+    #[test]
     fn a_token_and_its_line() {
-        let token = token(&[0xab; BYTES]);
+        let token = Token::of_random(&[0xab; 32]);
+        let token = token.expose();
         assert_eq!(token, format!("rb_{}", "ab".repeat(32)));
-        assert!(settings::Token::new(&token).is_ok());
-        let advice = advice(&token, "warehouse-7");
-        assert!(!advice.contains(&token), "it stands in one place only");
+        assert!(Token::new(token).is_ok());
+        let advice = advice(token, "warehouse-7");
+        assert!(!advice.contains(token), "it stands in one place only");
         let (_, rest) = advice.split_once("token_sha256: [").unwrap();
         let (digest, _) = rest.split_once(']').unwrap();
         assert_eq!(TokenDigest::parse(digest), Ok(TokenDigest::of(token.as_bytes())));

@@ -95,6 +95,34 @@ fn help_and_usage() {
 }
 
 #[test]
+fn a_secret_makes_codes() {
+    let folder = Folder::new();
+    let made = folder.check(&["token", "secret", "--agent", "edge-1"], 0, &["otpauth://totp/Reachback:edge-1?"]);
+    let secret = String::from_utf8(made.stdout).unwrap();
+    assert_eq!(secret.trim().len(), 32, "160 bits in base32, and nothing else");
+    folder.write("edge-1.totp", &secret);
+    let shown = folder.check(&["token", "code", "--secret-file", "edge-1.totp"], 0, &["this one is good for"]);
+    let code = String::from_utf8(shown.stdout).unwrap();
+    assert!(code.trim().len() == 6 && code.trim().bytes().all(|byte| byte.is_ascii_digit()), "{code}");
+    folder.write("edge-1.totp", "hunter2!");
+    let wrong = folder.check(&["token", "code", "--secret-file", "edge-1.totp"], 2, &["not base32"]);
+    assert!(!String::from_utf8_lossy(&wrong.stderr).contains("hunter2"));
+    let gateway = GATEWAY.replace("token_file: warehouse-7.token", "totp_secret_file: codes");
+    folder.write("codes", &secret);
+    folder.write("gateway.yaml", &gateway);
+    folder.check(&["check", "--config", "gateway.yaml"], 2, &["nothing could remember that", "add `state_file`"]);
+    folder.write("gateway.yaml", &format!("state_file: state.json\n{gateway}"));
+    folder.check(
+        &["check", "--config", "gateway.yaml"],
+        0,
+        &["warehouse-7 for orders, *.acme, once it has registered"],
+    );
+    let twice = "  - { name: b, totp_secret_file: codes, services: [orders] }\n";
+    folder.write("gateway.yaml", &format!("state_file: state.json\n{gateway}{twice}"));
+    folder.check(&["check", "--config", "gateway.yaml"], 2, &["have the same registration secret"]);
+}
+
+#[test]
 fn check() {
     let folder = Folder::new();
     let good = ["a gateway's", "http://127.0.0.1:7080/… to orders", "warehouse-7 for orders, *.acme"];

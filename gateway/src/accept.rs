@@ -3,14 +3,14 @@
 use std::{sync::Arc, time::SystemTime};
 
 use axum::body::Body;
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use proto::{
     link::{
         Notice, Pending, receive_hello,
-        upgrade::{SUBPROTOCOL, accept_key, has_token, is_websocket},
+        upgrade::{REGISTRATION_CODE, SUBPROTOCOL, accept_key, has_token, is_websocket},
     },
     session,
     wire::{AgentHello, Credential, GatewayHello, Reject, ServiceName},
@@ -25,9 +25,10 @@ use crate::{
     auth::{Credentials, KeySet, Proved, Refused, Shown, fingerprint},
     config::Config,
     expiry::Expiry,
-    limits::{DRAINING_HOLD_OFF, HANDSHAKE, LINKS_PER_AGENT, REJECT_HOLD_OFF},
+    limits::{DRAINING_HOLD_OFF, HANDSHAKE, LINKS_PER_AGENT, PACE, PACE_BURST, REJECT_HOLD_OFF},
     listener::Peer,
     refusal::Refusal,
+    registration::{NotRegistered, Registrar},
     registry::{Entry, Registry},
     serve::Arrival,
     turned_away::TurnedAway,
@@ -39,6 +40,7 @@ pub(crate) struct Tunnel {
     path: String,
     allowed_origins: Vec<String>,
     credentials: Credentials,
+    registrar: Arc<Registrar>,
     /// The header in which an ingress says where connections come from.
     address_header: Option<HeaderName>,
     attempts: Attempts,
@@ -73,10 +75,11 @@ impl Tunnel {
         Self {
             path: config.path.clone(),
             allowed_origins: config.allowed_origins.clone(),
-            credentials: Credentials::new(config),
+            credentials: Credentials::new(config, admission.clone()),
+            registrar: Arc::new(Registrar::new(config, admission.clone())),
             address_header: config.address_header.clone(),
             attempts: Attempts::new(config.failed_attempts),
-            pace: Pace::new(Instant::now()),
+            pace: Pace::new((PACE, PACE_BURST), Instant::now()),
             turned_away: TurnedAway::default(),
             admission,
             hello: GatewayHello {
@@ -103,9 +106,12 @@ impl Tunnel {
     }
 
     /// Answers a request to the tunnel listener: 101, or plain HTTP that leaves no state behind.
-    pub(crate) fn answer(self: &Arc<Self>, arrival: Arrival) -> Response<Body> {
+    pub(crate) async fn answer(self: Arc<Self>, arrival: Arrival) -> Response<Body> {
         let Arrival { mut request, peer, certificate, .. } = arrival;
         let peer = address_of(request.headers(), self.address_header.as_ref(), peer);
+        if self.is_registration(&request) {
+            return self.register(request.headers(), peer).await;
+        }
         let shown = Shown { headers: request.headers(), certificate: certificate.as_deref() };
         let proved = match self.admit(&request, shown, peer) {
             Ok(proved) => proved,
@@ -130,10 +136,11 @@ impl Tunnel {
         if request.uri().path() != self.path {
             return refuse(StatusCode::NOT_FOUND, "the tunnel is not offered at this path");
         }
-        let proved =
-            self.credentials.identify(shown, SystemTime::now()).map_err(|refused| self.unproved(refused, peer))?;
+        let may_verify = || self.attempts.may_verify(peer, Instant::now());
+        let proved = self.credentials.identify(shown, SystemTime::now(), may_verify);
+        let proved = proved.map_err(|refused| self.unproved(refused, peer))?;
         if !self.permits_origin(headers.get(header::ORIGIN)) {
-            return refuse(StatusCode::FORBIDDEN, "browsers may not connect: this Origin is not in allowed_origins");
+            return Err(Refusal::browser());
         }
         if request.method() != Method::GET {
             return refuse(StatusCode::METHOD_NOT_ALLOWED, "an upgrade is a GET");
@@ -147,7 +154,7 @@ impl Tunnel {
             return refuse(StatusCode::UPGRADE_REQUIRED, "this gateway speaks reachback.v1 over WebSocket version 13");
         }
         if self.stop.is_cancelled() {
-            return refuse(StatusCode::SERVICE_UNAVAILABLE, "this gateway is draining");
+            return Err(Refusal::draining());
         }
         match self.pace.admit(Instant::now()) {
             Ok(()) => Ok(proved),
@@ -155,14 +162,40 @@ impl Tunnel {
         }
     }
 
+    fn is_registration(&self, request: &Request<Incoming>) -> bool {
+        let is_ours = request.uri().path() == self.path && request.method() == Method::POST;
+        is_ours && request.headers().contains_key(REGISTRATION_CODE)
+    }
+
+    /// Answers whoever shows a code with the name that it is known by from then on.
+    async fn register(&self, headers: &HeaderMap, peer: Peer) -> Response<Body> {
+        let refusal = if !self.permits_origin(headers.get(header::ORIGIN)) {
+            Refusal::browser()
+        } else if self.stop.is_cancelled() {
+            Refusal::draining()
+        } else {
+            match self.registrar.register(headers, (SystemTime::now(), Instant::now())).await {
+                Ok(registered) => return registered.response(),
+                Err(NotRegistered::Refused(refusal)) => refusal,
+                Err(NotRegistered::WrongCode) => match self.attempts.failed(peer, Instant::now()) {
+                    Failed::Counted => Refusal::wrong_code(),
+                    Failed::TooOften { first } => Refusal::too_often(None, first),
+                },
+            }
+        };
+        refusal.log(peer);
+        refusal.response()
+    }
+
     /// Whoever shows no good credential. A good one is never refused for what others of the same address did: behind
     /// an ingress they are everybody.
     fn unproved(&self, refused: Refused, peer: Peer) -> Refusal {
         match refused {
             Refused::NotYet => Refusal::not_yet(refused),
+            Refused::NotNow => Refusal::not_now(refused),
             Refused::Stranger(_) => match self.attempts.failed(peer, Instant::now()) {
                 Failed::Counted => Refusal::stranger(refused),
-                Failed::TooOften { first } => Refusal::too_often(refused, first),
+                Failed::TooOften { first } => Refusal::too_often(Some(refused), first),
             },
         }
     }
@@ -197,8 +230,9 @@ impl Tunnel {
             warn!("rejected a link of an agent that has too many");
             return self.reject(pending, too_many_links()).await;
         };
-        match self.hold(&mut pending, &agent, peer, certificate.as_deref()).await {
-            Ok(()) => self.run_link(pending, agent, &proved, peer).await,
+        let fingerprint = certificate.as_deref().map(fingerprint);
+        match self.hold(&mut pending, &agent, peer, fingerprint.clone()).await {
+            Ok(()) => self.run_link(pending, agent, &proved, (peer, fingerprint)).await,
             Err(Some(reject)) => {
                 info!(code = reject.code, "sent an agent away");
                 self.reject(pending, reject).await;
@@ -218,12 +252,11 @@ impl Tunnel {
         pending: &mut Pending<Io>,
         agent: &str,
         address: Peer,
-        certificate: Option<&CertificateDer<'_>>,
+        fingerprint: Option<String>,
     ) -> Result<(), Option<Reject>> {
         let AgentHello { agent: calls_itself, instance, services, .. } = pending.hello().clone();
         let name = agent.to_owned();
-        let applicant =
-            Applicant { name, calls_itself, instance, address, services, fingerprint: certificate.map(fingerprint) };
+        let applicant = Applicant { name, calls_itself, instance, address, services, fingerprint };
         tokio::select! {
             biased;
             verdict = self.admission.admit(applicant) => verdict.map_err(Some),
@@ -235,7 +268,13 @@ impl Tunnel {
         }
     }
 
-    async fn run_link(&self, pending: Pending<Io>, agent: String, proved: &Proved, address: Peer) {
+    async fn run_link(
+        &self,
+        pending: Pending<Io>,
+        agent: String,
+        proved: &Proved,
+        (address, fingerprint): (Peer, Option<String>),
+    ) {
         let (link, hello) = match pending.accept(self.hello.clone(), self.limits).await {
             Ok(accepted) => accepted,
             Err(error) => return warn!(%error, "an agent's greeting failed"),
@@ -245,12 +284,14 @@ impl Tunnel {
         let Proved { identity, by, .. } = proved;
         info!(instance, version, proof = %by, services = names(&services), "link up");
         let since = Instant::now();
-        let (name, claimed) = (agent.clone(), services.clone());
+        let (name, mut claimed) = (agent.clone(), services.clone());
         let entry = Entry {
             agent,
             instance: instance.into(),
             version,
             address,
+            proof: *by,
+            fingerprint,
             since,
             services,
             connection: connection.clone(),
@@ -276,6 +317,7 @@ impl Tunnel {
                 }
                 None => {
                     info!(services = names(&services), "the agent's services changed");
+                    claimed.clone_from(&services);
                     registered.replace_services(services);
                 }
                 Some(service) => {
@@ -283,6 +325,10 @@ impl Tunnel {
                     connection.close();
                 }
             },
+            Notice::Renewed(_) if !self.admission.permits(&name, &claimed) => {
+                warn!("closing the link of an agent that may not stay");
+                connection.close();
+            }
             Notice::Renewed(credential) => self.renew(&credential, proved, &mut expiry),
             Notice::GoAway => info!("the agent is draining"),
             Notice::Request(_) => unreachable!("an agent opens no streams"),

@@ -18,6 +18,7 @@ mod limits;
 mod listener;
 mod raw;
 mod refusal;
+mod registration;
 mod registry;
 mod serve;
 mod socket;
@@ -89,6 +90,7 @@ impl Gateway {
         let proven = matches!(config.agents, Agents::Listed(_));
         let admission = Admission::open(config.admission, proven, config.state_file.as_deref())?;
         let tunnel = bind("tunnel", config.listen.into(), config.tls.as_ref(), HANDSHAKE).await?;
+        let tunnel = Server { listener: tunnel.listener.in_turns(), ..tunnel };
         let mut facades = Vec::new();
         for facade in &config.facades {
             let server = bind("facade", facade.listen.clone(), facade.tls.as_ref(), IDLE_CONNECTION).await?;
@@ -173,7 +175,7 @@ impl Gateway {
                 tokio::spawn(run_router(server, router));
             }
         }
-        let answer = move |arrival| std::future::ready(tunnel_state.answer(arrival));
+        let answer = move |arrival| tunnel_state.clone().answer(arrival);
         tokio::spawn(tunnel.run(proto::link::tune, answer, running.arrivals.clone()));
         running
     }

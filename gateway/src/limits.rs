@@ -43,6 +43,21 @@ pub(crate) const ATTEMPT_SOURCES: usize = 4096;
 /// What whoever has failed too often is told to wait, in seconds: as long as the attempts are counted.
 pub(crate) const ATTEMPTS_RETRY_SECONDS: u16 = 60;
 
+/// Wrong registration codes that are judged at once, of whomever: slips of people who type them.
+pub(crate) const FREE_CODES: u32 = 5;
+
+/// How long no code is judged after that, twice as long after each one more …
+pub(crate) const CODE_REST: Duration = Duration::from_secs(30);
+
+/// … up to this: whoever guesses for a day has tried some 30 of a million codes.
+pub(crate) const LONGEST_CODE_REST: Duration = Duration::from_secs(3600);
+
+/// When wrong codes are forgotten, if no more have come.
+pub(crate) const CODES_FORGOTTEN: Duration = Duration::from_secs(24 * 3600);
+
+/// How many steps of 30 s a code may be early or late (RFC 6238 §5.2): clocks differ, and people type.
+pub(crate) const CODE_STEPS: u64 = 1;
+
 /// Agents are let in one each so often (100 a second) …
 pub(crate) const PACE: Duration = Duration::from_millis(10);
 
@@ -51,6 +66,23 @@ pub(crate) const PACE_BURST: u32 = 200;
 
 /// Those beyond come back after one to so many seconds, evenly.
 pub(crate) const PACE_SPREAD: u16 = 3;
+
+/// On the tunnel's listener a TLS handshake begins each so often (200 a second: a fifth of a core at worst) …
+pub(crate) const TURN: Duration = Duration::from_millis(5);
+
+/// … but so many at once …
+pub(crate) const TURN_BURST: u32 = 100;
+
+/// … and a connection that would have to wait for longer is closed: half of what agents give a dial. So a thousand
+/// wait, each with no more than its socket.
+pub(crate) const TURN_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Signatures of tokens are verified one each so often for addresses that have failed too often: whoever has a good
+/// token there gets in, and whoever has none costs less than a hundredth of a core …
+pub(crate) const VERIFY: Duration = Duration::from_millis(20);
+
+/// … but so many at once.
+pub(crate) const VERIFY_BURST: u32 = 20;
 
 /// What `Retry-After` tells a client when a retry may soon succeed, in seconds.
 pub(crate) const RETRY_AFTER_SECONDS: u16 = 1;

@@ -1,11 +1,17 @@
 //! What connections come from: a port or a Unix socket, with TLS or without.
 
-use std::{fmt, io, net::SocketAddr, sync::Arc};
+use std::{
+    fmt, io,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 use crate::{
+    admission::Turns,
     certificates::Certificate,
     config::{Listen, Tls},
     limits::{BACKLOG, HANDSHAKE},
@@ -15,7 +21,7 @@ use crate::{
 
 /// A bound listener.
 pub(crate) enum Listener {
-    Tcp(TcpListener, Option<Arc<Certificate>>),
+    Tcp(TcpListener, Option<Arc<Certificate>>, Option<Turns>),
     Unix(UnixSocket),
 }
 
@@ -30,8 +36,8 @@ pub(crate) enum Peer {
 /// A connection, before anything was said on it.
 pub(crate) enum Accepted {
     Ready(Socket),
-    /// TLS is to be agreed upon first.
-    Tls(TcpStream, TlsAcceptor),
+    /// TLS is to be agreed upon first, after a while.
+    Tls(TcpStream, TlsAcceptor, Duration),
 }
 
 impl Listener {
@@ -39,16 +45,24 @@ impl Listener {
         match listen {
             Listen::Tcp(address) => {
                 let certificate = tls.map(|tls| Arc::new(Certificate::new(tls.clone())));
-                Ok(Self::Tcp(listen_on(*address)?, certificate))
+                Ok(Self::Tcp(listen_on(*address)?, certificate, None))
             }
             Listen::Unix { path, mode } => UnixSocket::bind(path, *mode).map(Self::Unix),
+        }
+    }
+
+    /// The same, but connections wait for their turn before they speak TLS.
+    pub(crate) fn in_turns(self) -> Self {
+        match self {
+            Self::Tcp(listener, certificate, _) => Self::Tcp(listener, certificate, Some(Turns::new(Instant::now()))),
+            unix @ Self::Unix(_) => unix,
         }
     }
 
     /// Where it listens, as bound; `None` if the system does not say.
     pub(crate) fn address(&self) -> Option<Listen> {
         match self {
-            Self::Tcp(listener, _) => listener.local_addr().ok().map(Listen::Tcp),
+            Self::Tcp(listener, ..) => listener.local_addr().ok().map(Listen::Tcp),
             Self::Unix(socket) => Some(socket.address()),
         }
     }
@@ -56,21 +70,25 @@ impl Listener {
     /// What it proves itself with.
     pub(crate) fn certificate(&self) -> Option<&Arc<Certificate>> {
         match self {
-            Self::Tcp(_, certificate) => certificate.as_ref(),
+            Self::Tcp(_, certificate, _) => certificate.as_ref(),
             Self::Unix(_) => None,
         }
     }
 
     /// The next connection; `tune` sets its options.
     pub(crate) async fn accept(&self, tune: fn(&TcpStream) -> io::Result<()>) -> io::Result<(Accepted, Peer)> {
-        let (listener, certificate) = match self {
-            Self::Tcp(listener, certificate) => (listener, certificate),
+        let (listener, certificate, turns) = match self {
+            Self::Tcp(listener, certificate, turns) => (listener, certificate, turns),
             Self::Unix(socket) => return Ok((Accepted::Ready(Socket::Unix(socket.accept().await?)), Peer::Local)),
         };
         let (stream, peer) = listener.accept().await?;
         tune(&stream)?;
         let accepted = match certificate {
-            Some(certificate) => Accepted::Tls(stream, certificate.acceptor()),
+            Some(certificate) => {
+                let wait = turns.as_ref().map_or(Some(Duration::ZERO), |turns| turns.take(Instant::now()));
+                let wait = wait.ok_or_else(|| io::Error::other("too many connections wait for TLS"))?;
+                Accepted::Tls(stream, certificate.acceptor(), wait)
+            }
             None => Accepted::Ready(Socket::Tcp(stream)),
         };
         Ok((accepted, Peer::Tcp(peer)))
@@ -92,7 +110,8 @@ impl Accepted {
     pub(crate) async fn ready(self) -> io::Result<Socket> {
         match self {
             Self::Ready(socket) => Ok(socket),
-            Self::Tls(stream, acceptor) => {
+            Self::Tls(stream, acceptor, wait) => {
+                tokio::time::sleep(wait).await;
                 let agreed = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await?;
                 agreed.map(|stream| Socket::Tls(Box::new(stream)))
             }

@@ -1,5 +1,7 @@
 //! Plain HTTP in place of a 101: why an agent may not connect, and when it may try again.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use tracing::warn;
@@ -35,16 +37,32 @@ impl Refusal {
     }
 
     /// No good credential, again and again; logged the first time.
-    pub(crate) fn too_often(refused: Refused, first: bool) -> Self {
+    pub(crate) fn too_often(credential: Option<Refused>, first: bool) -> Self {
         let why = "too many attempts from this address have failed; more of them are not logged";
         let refusal = Self::new(StatusCode::TOO_MANY_REQUESTS, why);
-        Self { credential: Some(refused), retry_after: ATTEMPTS_RETRY_SECONDS, quiet: !first, ..refusal }
+        Self { credential, retry_after: ATTEMPTS_RETRY_SECONDS, quiet: !first, ..refusal }
+    }
+
+    /// An upgrade that comes from a page.
+    pub(crate) fn browser() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "browsers may not connect: this Origin is not in allowed_origins")
+    }
+
+    /// At the end of the gateway's life.
+    pub(crate) fn draining() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "this gateway is draining")
     }
 
     /// A credential that cannot be judged yet.
     pub(crate) fn not_yet(refused: Refused) -> Self {
         let why = "this gateway has to fetch the keys of the credential's issuer first";
         Self { credential: Some(refused), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, why) }
+    }
+
+    /// A signed token from where too many others have failed; the log has said so then.
+    pub(crate) fn not_now(refused: Refused) -> Self {
+        let why = "too many attempts from this address have failed: signed tokens from it have to wait";
+        Self { credential: Some(refused), quiet: true, ..Self::new(StatusCode::SERVICE_UNAVAILABLE, why) }
     }
 
     /// A good credential at a bad moment; `retry_after` in seconds.
@@ -55,6 +73,19 @@ impl Refusal {
 
     pub(crate) fn status(&self) -> StatusCode {
         self.status
+    }
+
+    /// A registration code after too many wrong ones.
+    pub(crate) fn too_many_codes(rest: Duration) -> Self {
+        let why = "too many wrong registration codes were shown: none is judged for a while";
+        let retry_after = u16::try_from(rest.as_secs().saturating_add(1)).unwrap_or(u16::MAX);
+        Self { retry_after, ..Self::new(StatusCode::TOO_MANY_REQUESTS, why) }
+    }
+
+    /// A wrong registration code.
+    pub(crate) fn wrong_code() -> Self {
+        let why = "the registration code is wrong, too old or used already, or no agent is to register with it";
+        Self::new(StatusCode::UNAUTHORIZED, why)
     }
 
     pub(crate) fn log(&self, peer: Peer) {

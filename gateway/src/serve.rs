@@ -150,7 +150,7 @@ impl Server {
                     }
                     tokio::time::sleep(ACCEPT_REST).await;
                 }
-                Err(error) => debug!(%error, "a connection was gone before it was accepted"),
+                Err(error) => debug!(%error, "a connection was not accepted"),
             }
         }
         // Those that wait in the queue would be reset with the listener, and what they have sent would be lost.

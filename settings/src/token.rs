@@ -1,6 +1,6 @@
 //! Bearer tokens: read from a file or the environment, never from an argument, and never shown.
 
-use std::{fmt, path::Path};
+use std::{fmt, fmt::Write as _, path::Path};
 
 use crate::{
     report::{Fault, Findings},
@@ -14,6 +14,9 @@ const SHORTEST: usize = 16;
 /// Longest token, in bytes: a long signed token fits, and the header that carries it stays far below every server's
 /// limit.
 const LONGEST: usize = 4096;
+
+/// What tokens made here begin with, so that scanners for leaked secrets find them.
+const PREFIX: &str = "rb_";
 
 /// A bearer token: 16 to 4,096 visible ASCII bytes. Its `Debug` hides it, and it has no `Display`.
 #[derive(Clone)]
@@ -40,6 +43,16 @@ impl Token {
             length if length > LONGEST => wrong(format!("the token is longer than {LONGEST} bytes")),
             _ => Ok(Self(text.into())),
         }
+    }
+
+    /// A token that was not there before: 32 random bytes nobody guesses, and a plain SHA-256 of it gives nothing away.
+    #[must_use]
+    pub fn of_random(bytes: &[u8; 32]) -> Self {
+        let token = bytes.iter().fold(PREFIX.to_owned(), |mut token, byte| {
+            let _ = write!(token, "{byte:02x}");
+            token
+        });
+        Self(token.into())
     }
 
     /// The secret itself, for the one header that carries it and the one comparison that judges it.

@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Write as _},
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -45,7 +45,7 @@ impl Process {
     /// As [`Process::start`].
     #[must_use]
     pub fn start_in(environment: &[(&str, &str)], role: &str, yaml: &str, folder: &Scratch) -> Self {
-        Self::spawn(Command::new(binary()), environment, role, yaml, folder)
+        Self::start_with(environment, &[role, "--config", &configuration(role, yaml, folder)], folder)
     }
 
     /// The same by another program, which runs in its own place what it is given as arguments.
@@ -55,14 +55,21 @@ impl Process {
     #[must_use]
     pub fn start_by(mut program: Command, role: &str, yaml: &str, folder: &Scratch) -> Self {
         program.arg(binary());
-        Self::spawn(program, &[], role, yaml, folder)
+        Self::spawn(program, &[], &[role, "--config", &configuration(role, yaml, folder)], folder)
     }
 
-    fn spawn(mut command: Command, environment: &[(&str, &str)], role: &str, yaml: &str, folder: &Scratch) -> Self {
-        static NEXT: AtomicU16 = AtomicU16::new(0);
-        let file = format!("{role}-{}.yaml", NEXT.fetch_add(1, Ordering::Relaxed));
-        folder.write(&file, yaml);
-        command.args([role, "--log-level", "debug", "--config", &file]).current_dir(folder.path());
+    /// `reachback …` with these arguments, logging at debug.
+    ///
+    /// # Panics
+    /// As [`Process::start`].
+    #[must_use]
+    pub fn start_with(environment: &[(&str, &str)], args: &[&str], folder: &Scratch) -> Self {
+        Self::spawn(Command::new(binary()), environment, args, folder)
+    }
+
+    fn spawn(mut command: Command, environment: &[(&str, &str)], args: &[&str], folder: &Scratch) -> Self {
+        let file = args.last().map_or_else(PathBuf::new, |last| folder.path().join(last));
+        command.args(args).args(["--log-level", "debug"]).current_dir(folder.path());
         let names_a_proxy = |name: &str| name.to_ascii_lowercase().ends_with("_proxy");
         for (name, _) in env::vars_os().filter(|(name, _)| names_a_proxy(&name.to_string_lossy())) {
             command.env_remove(name);
@@ -72,7 +79,7 @@ impl Process {
         let mut child = command.spawn().expect("the binary can be started");
         let log = collect(child.stderr.take().expect("standard error is piped"));
         let output = collect(child.stdout.take().expect("standard output is piped"));
-        Self { child, file: folder.path().join(file), log, output }
+        Self { child, file, log, output }
     }
 
     /// Its configuration.
@@ -183,12 +190,33 @@ impl Drop for Process {
 /// # Panics
 /// If a signal ends it, or the deadline comes first.
 pub async fn run(args: &[&str]) -> (i32, String) {
-    let mut command = Command::new(binary());
-    command.args(args).env_remove("RUST_LOG").stdin(Stdio::null());
-    let ended = tokio::task::spawn_blocking(move || command.output().expect("the binary can be started"));
+    run_with(args, "").await
+}
+
+/// The same with this on standard input.
+///
+/// # Panics
+/// As [`run`].
+pub async fn run_with(args: &[&str], input: &str) -> (i32, String) {
+    let (mut command, input) = (Command::new(binary()), input.to_owned());
+    command.args(args).env_remove("RUST_LOG").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let ended = tokio::task::spawn_blocking(move || {
+        let mut child = command.spawn().expect("the binary can be started");
+        // Dropped at once, so that it comes to an end. Who reads nothing may have gone by then.
+        let _ = child.stdin.take().expect("standard input is piped").write_all(input.as_bytes());
+        child.wait_with_output().expect("its output can be read")
+    });
     let ended = within("the end of a command", ended).await.expect("nothing panics");
     let printed = [ended.stdout, ended.stderr].concat();
     (ended.status.code().expect("no signal ends it"), String::from_utf8_lossy(&printed).into_owned())
+}
+
+/// Writes a configuration, and names its file.
+fn configuration(role: &str, yaml: &str, folder: &Scratch) -> String {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let file = format!("{role}-{}.yaml", NEXT.fetch_add(1, Ordering::Relaxed));
+    folder.write(&file, yaml);
+    file
 }
 
 /// Reads lines as they come.

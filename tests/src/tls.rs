@@ -7,7 +7,7 @@ use std::{
 };
 
 use rcgen::{
-    BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, CertifiedKey, IsCa, KeyPair, SanType,
+    BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, CertifiedKey, DnType, IsCa, KeyPair, SanType,
     generate_simple_self_signed,
 };
 use rustls::{
@@ -88,7 +88,8 @@ impl Authority {
         self.0.pem()
     }
 
-    /// A certificate with its key, both in one PEM. A name with `://` is a URI, any other a DNS name or an address.
+    /// A certificate with its key, both in one PEM. A name with `://` is a URI, one with `CN=` before it the common name,
+    /// any other a DNS name or an address.
     ///
     /// # Panics
     /// If a name is none.
@@ -99,10 +100,14 @@ impl Authority {
     }
 
     fn certificate(&self, names: &[&str]) -> (Certificate, KeyPair) {
+        let (common, names): (Vec<&str>, Vec<&str>) = names.iter().partition(|name| name.starts_with("CN="));
         let (uris, names): (Vec<&str>, Vec<&str>) = names.iter().partition(|name| name.contains("://"));
         let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
         let mut params = CertificateParams::new(names).expect("the names are good");
         params.subject_alt_names.extend(uris.into_iter().map(|uri| SanType::URI(uri.try_into().expect("it is a URI"))));
+        for name in common {
+            params.distinguished_name.push(DnType::CommonName, name.trim_start_matches("CN="));
+        }
         let key = new_key();
         let certificate = params.signed_by(&key, &self.0).expect("a certificate can be signed");
         (certificate, key)

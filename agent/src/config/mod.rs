@@ -8,6 +8,7 @@ mod service;
 #[cfg(test)]
 mod tests;
 mod trust;
+mod unregistered;
 mod url;
 
 use std::{
@@ -25,6 +26,7 @@ pub use raw::KEYS_OF_ITS_OWN;
 use rustls_pki_types::CertificateDer;
 use settings::{Findings, Invalid, Limits, Source, Token};
 pub use trust::CertificateFiles;
+pub(crate) use unregistered::Unregistered;
 pub use url::{GatewayUrl, Upstream};
 
 use crate::whitelist::{self, Host, Mode, Rule, Times, Whitelist};

@@ -3,7 +3,7 @@
 use std::{io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, StatusCode, header};
+use http::{HeaderMap, Request, Response, StatusCode, header, request};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::{
     body::{Body, Incoming},
@@ -14,7 +14,7 @@ use hyper_util::rt::TokioIo;
 use proto::{
     link::{
         GreetingError, Link, greet, tune,
-        upgrade::{SUBPROTOCOL, accept_key, is_websocket, request_key},
+        upgrade::{REGISTRATION_CODE, SUBPROTOCOL, accept_key, is_websocket, request_key},
     },
     wire::GatewayHello,
 };
@@ -30,7 +30,7 @@ use super::{
     backoff::Outcome,
     proxy::{self, ProxyError},
     route::Way,
-    standing::Standing,
+    standing::{Standing, sensitive},
 };
 use crate::{
     config::GatewayUrl,
@@ -61,6 +61,8 @@ pub(super) enum DialError {
     Refused { status: StatusCode, detail: String, retry_after: Option<Duration> },
     #[error("the upgrade failed: {0}")]
     Upgrade(String),
+    #[error("what answers there is no Reachback gateway")]
+    NoGateway,
     #[error(transparent)]
     Greeting(#[from] GreetingError),
     #[error("no answer to the upgrade within {} s", DIAL.as_secs())]
@@ -95,28 +97,48 @@ pub(super) fn outcome_of(status: StatusCode, retry_after: Option<Duration>) -> O
 impl Dialer {
     /// Dials once.
     pub(super) async fn dial(&self) -> Result<(GatewayLink, GatewayHello), DialError> {
-        let upgraded = tokio::time::timeout(DIAL, self.connect()).await.unwrap_or(Err(DialError::TimedOut))?;
+        let upgraded = tokio::time::timeout(DIAL, self.upgrade()).await.unwrap_or(Err(DialError::TimedOut))?;
         let greeting = greet(TokioIo::new(upgraded), self.standing.hello.clone(), self.standing.limits);
         Ok(tokio::time::timeout(GREETING, greeting).await.map_err(|_| DialError::NotGreeted)??)
     }
 
-    async fn connect(&self) -> Result<Upgraded, DialError> {
+    /// Shows the gateway a one-time code, and the token that the agent is to be known by. The name that it is known by
+    /// from then on.
+    pub(super) async fn register(&self, code: &str) -> Result<String, DialError> {
+        let registered = async {
+            let request = Request::post(&self.url.path).header(REGISTRATION_CODE, sensitive(code));
+            let response = self.ask(self.with_credential(request).await?).await?;
+            if !response.status().is_success() {
+                return Err(refused(response).await);
+            }
+            let body = Limited::new(response.into_body(), REFUSAL_BYTES).collect().await;
+            let body = body.map(|body| body.to_bytes()).unwrap_or_default();
+            let Registered { agent } = serde_json::from_slice(&body).map_err(|_| DialError::NoGateway)?;
+            // It is shown to somebody: nothing in it steers a terminal.
+            settings::net::name(&agent).map_err(|_| DialError::NoGateway)
+        };
+        tokio::time::timeout(DIAL, registered).await.unwrap_or(Err(DialError::TimedOut))
+    }
+
+    /// Sends the first request of a new connection to the gateway.
+    async fn ask(&self, request: Request<Empty<Bytes>>) -> Result<Response<Incoming>, DialError> {
         match &self.way {
             Way::Address(address) => {
                 let stream = TcpStream::connect(address).await.map_err(DialError::Connect)?;
                 tune(&stream).map_err(DialError::Connect)?;
-                self.secure(stream).await
+                self.secure(stream, request).await
             }
-            Way::Proxy(proxy) => self.secure(proxy::connect(proxy, &self.url, &self.standing).await?).await,
+            Way::Proxy(proxy) => self.secure(proxy::connect(proxy, &self.url, &self.standing).await?, request).await,
         }
     }
 
-    async fn secure<S>(&self, stream: S) -> Result<Upgraded, DialError>
+    async fn secure<S>(&self, stream: S, request: Request<Empty<Bytes>>) -> Result<Response<Incoming>, DialError>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
+        let failed = |error: hyper::Error| DialError::Upgrade(error.to_string());
         if !self.url.tls {
-            return self.upgrade(stream).await;
+            return ask(stream, request).await.map_err(failed);
         }
         let name =
             ServerName::try_from(self.url.host.clone()).map_err(|error| DialError::Upgrade(error.to_string()))?;
@@ -125,36 +147,38 @@ impl Dialer {
         }
         let client = self.standing.tls.client().await.map_err(DialError::Certificate)?;
         let stream = TlsConnector::from(client).connect(name, stream).await.map_err(DialError::Tls)?;
-        self.upgrade(stream).await
+        ask(stream, request).await.map_err(failed)
     }
 
-    async fn upgrade<S>(&self, stream: S) -> Result<Upgraded, DialError>
-    where
-        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    {
-        let failed = |error: hyper::Error| DialError::Upgrade(error.to_string());
+    async fn upgrade(&self) -> Result<Upgraded, DialError> {
         let key = request_key();
-        let response = ask(stream, self.request(&key).await?).await.map_err(failed)?;
+        let request = Request::get(&self.url.path)
+            .header(header::CONNECTION, "upgrade")
+            .header(header::UPGRADE, "websocket")
+            .header(header::SEC_WEBSOCKET_VERSION, "13")
+            .header(header::SEC_WEBSOCKET_KEY, &key)
+            .header(header::SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL);
+        let response = self.ask(self.with_credential(request).await?).await?;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             return Err(refused(response).await);
         }
         check(response.headers(), &key)?;
-        hyper::upgrade::on(response).await.map_err(failed)
+        hyper::upgrade::on(response).await.map_err(|error| DialError::Upgrade(error.to_string()))
     }
 
-    async fn request(&self, key: &str) -> Result<Request<Empty<Bytes>>, DialError> {
-        let mut request = Request::get(&self.url.path)
-            .header(header::HOST, self.url.authority())
-            .header(header::CONNECTION, "upgrade")
-            .header(header::UPGRADE, "websocket")
-            .header(header::SEC_WEBSOCKET_VERSION, "13")
-            .header(header::SEC_WEBSOCKET_KEY, key)
-            .header(header::SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL);
+    async fn with_credential(&self, request: request::Builder) -> Result<Request<Empty<Bytes>>, DialError> {
+        let mut request = request.header(header::HOST, self.url.authority());
         if let Some(authorization) = self.standing.authorization().await {
             request = request.header(header::AUTHORIZATION, authorization);
         }
         request.body(Empty::new()).map_err(|error| DialError::Upgrade(error.to_string()))
     }
+}
+
+/// A gateway's answer to a code.
+#[derive(serde::Deserialize)]
+struct Registered {
+    agent: String,
 }
 
 /// Sends the first request on a connection, which may become something else by it.

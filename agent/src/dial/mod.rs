@@ -8,6 +8,7 @@ mod attempt;
 mod backoff;
 mod gateways;
 mod proxy;
+mod register;
 mod route;
 mod socks5;
 mod standing;
@@ -32,7 +33,7 @@ use self::{
     backoff::{Backoff, Outcome},
     route::Route,
 };
-pub(crate) use self::{gateways::Gateways, route::Way, standing::Standing};
+pub(crate) use self::{gateways::Gateways, register::register_everywhere, route::Way, standing::Standing};
 use crate::{
     config::GatewayUrl,
     limits::{ANNOUNCE_REST, LASTED, RERESOLVE_AFTER_TROUBLE},

@@ -72,9 +72,16 @@ impl Standing {
                 Err(panic) => warn!(%panic, "the token cannot be read again: the last one is shown"),
             }
         }
-        let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose()))
-            .expect("a token is visible ASCII: reading it has checked that");
-        value.set_sensitive(true);
-        Some(value)
+        Some(sensitive(&format!("Bearer {}", token.expose())))
     }
+}
+
+/// A secret as the value of a header: what prints headers hides it.
+///
+/// # Panics
+/// If it is not visible ASCII: reading it has checked that.
+pub(super) fn sensitive(secret: &str) -> HeaderValue {
+    let mut value = HeaderValue::from_str(secret).expect("reading the secret has checked that it is visible ASCII");
+    value.set_sensitive(true);
+    value
 }

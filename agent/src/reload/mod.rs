@@ -9,8 +9,11 @@ mod watch;
 
 use std::{sync::Arc, time::Duration};
 
-use settings::{Fault, Findings, Invalid, Source};
-use tokio::sync::{Notify, watch::Sender};
+use settings::{Fault, Findings, Invalid, Source, Token};
+use tokio::{
+    sync::{Notify, watch::Sender},
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -19,6 +22,7 @@ use self::watch::{Watch, Why};
 use crate::{
     config::{Config, Origin},
     dial::{Gateways, Standing},
+    limits::RELOAD_POLL,
     offer::Offer,
     serve::Server,
 };
@@ -42,14 +46,37 @@ impl Reloader {
             match self.current.origin.clone() {
                 Some(origin) => self.follow(&origin).await,
                 None => loop {
-                    self.asked.notified().await;
-                    self.reopen_audit();
-                    info!("there is no configuration file that could be read again");
+                    if timeout(RELOAD_POLL, self.asked.notified()).await.is_ok() {
+                        self.reopen_audit();
+                        info!("there is no configuration file that could be read again");
+                    }
+                    self.take_fresh_token().await;
                 },
             }
         };
         shutdown.run_until_cancelled(follow).await;
         self.current.drain_grace
+    }
+
+    /// Without a file there is one thing that may have changed.
+    async fn take_fresh_token(&mut self) {
+        let Some(path) = self.current.token_file.clone() else { return };
+        let Ok(Ok(token)) = tokio::task::spawn_blocking(move || Token::from_file(&path)).await else {
+            // The next dial says what is wrong with it.
+            return;
+        };
+        if self.current.token.as_ref() == Some(&token) {
+            return;
+        }
+        self.current.token = Some(token);
+        let before = self.standing.borrow().clone();
+        match Standing::new(&self.current, &before.hello.agent, &before.hello.instance) {
+            Ok(standing) => {
+                info!("the token has changed");
+                self.standing.send_replace(Arc::new(standing));
+            }
+            Err(error) => warn!(%error, "the token has changed, and cannot be taken"),
+        }
     }
 
     async fn follow(&mut self, origin: &Origin) {

@@ -116,6 +116,10 @@ struct LinkStatus {
     instance: String,
     version: String,
     address: String,
+    /// How the agent has proved who it is.
+    proof: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fingerprint: Option<String>,
     uptime_s: u64,
     rtt_us: Option<u128>,
     services: Vec<String>,
@@ -170,6 +174,8 @@ async fn full(State(status): State<Arc<Status>>) -> Json<Full> {
             streams: entry.connection.streams(),
             services: entry.services.iter().map(ToString::to_string).collect(),
             address: entry.address.to_string(),
+            proof: entry.proof.to_string(),
+            fingerprint: entry.fingerprint,
             agent: entry.agent,
             instance: entry.instance.to_string(),
             version: entry.version,

@@ -9,7 +9,11 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::{limits::ATTEMPT_SOURCES, listener::Peer};
+use super::Pace;
+use crate::{
+    limits::{ATTEMPT_SOURCES, VERIFY, VERIFY_BURST},
+    listener::Peer,
+};
 
 /// What the number of attempts is counted against.
 const PERIOD: Duration = Duration::from_secs(60);
@@ -20,6 +24,8 @@ pub(crate) struct Attempts {
     /// What one attempt uses up of a [`PERIOD`]; `None` if they are not counted.
     cost: Option<Duration>,
     sources: Mutex<HashMap<Source, Failures>>,
+    /// Signatures that are verified for those who have failed too often, of all of them together.
+    verifying: Pace,
 }
 
 /// What counts as one attacker.
@@ -53,7 +59,21 @@ impl Attempts {
     /// So many from each address in a minute; any number with 0.
     pub(crate) fn new(per_minute: u32) -> Self {
         let cost = PERIOD.checked_div(per_minute);
-        Self { cost, sources: Mutex::default() }
+        Self { cost, sources: Mutex::default(), verifying: Pace::new((VERIFY, VERIFY_BURST), Instant::now()) }
+    }
+
+    /// Whether the signature of somebody's token may be verified, which costs more than all else: for an address that
+    /// has failed too often only now and then.
+    pub(crate) fn may_verify(&self, peer: Peer, now: Instant) -> bool {
+        !self.has_failed_too_often(peer, now) || self.verifying.admit(now).is_ok()
+    }
+
+    fn has_failed_too_often(&self, peer: Peer, now: Instant) -> bool {
+        let Some(cost) = self.cost else { return false };
+        let sources = self.sources.lock().expect("nothing panics while it holds the attempts");
+        let is_full = sources.len() >= ATTEMPT_SOURCES;
+        let failures = sources.get(&source(peer)).or_else(|| sources.get(&Source::Rest).filter(|_| is_full));
+        failures.is_some_and(|failures| failures.empty_at.max(now) + cost > now + PERIOD)
     }
 
     /// Counts a failed attempt.
@@ -109,6 +129,21 @@ mod tests {
             assert_eq!(attempts.failed(peer("192.0.2.1"), at(66)), Failed::Counted);
         }
         assert_eq!(attempts.failed(peer("192.0.2.1"), at(66)), Failed::TooOften { first: true });
+    }
+
+    #[test]
+    fn signatures_are_verified_now_and_then_for_those_who_failed() {
+        let attempts = Attempts::new(2);
+        let now = Instant::now();
+        let verified = |ip: &str, now| (0..1000).filter(|_| attempts.may_verify(peer(ip), now)).count();
+        assert_eq!(verified("192.0.2.1", now), 1000);
+        attempts.failed(peer("192.0.2.1"), now);
+        assert_eq!(verified("192.0.2.1", now), 1000);
+        attempts.failed(peer("192.0.2.1"), now);
+        assert_eq!(verified("192.0.2.1", now), VERIFY_BURST as usize);
+        assert_eq!(verified("192.0.2.1", now + VERIFY), 1);
+        assert_eq!(verified("192.0.2.2", now), 1000, "another address");
+        assert_eq!(verified("192.0.2.1", now + PERIOD / 2), 1000, "it may fail once more");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What was decided about agents, and the file that remembers it.
+//! What was decided about agents, which of them have registered, and the file that remembers both.
 
 use std::{
     collections::BTreeMap,
@@ -11,6 +11,7 @@ use std::{
 use proto::wire::ServiceName;
 use serde::{Deserialize, Serialize};
 
+use super::registrations::Registrations;
 use crate::limits::{DECISIONS, STATE_BYTES};
 
 /// The only version of the file that there is.
@@ -44,9 +45,12 @@ impl Record {
     }
 }
 
-/// Every decision, by the name that the agent is known by.
+/// Every decision, by the name that the agent is known by, and every registration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Decisions(BTreeMap<String, Record>);
+pub(crate) struct Decisions {
+    agents: BTreeMap<String, Record>,
+    pub(super) registrations: Registrations,
+}
 
 /// The file's content.
 #[derive(Serialize, Deserialize)]
@@ -54,22 +58,28 @@ pub(crate) struct Decisions(BTreeMap<String, Record>);
 struct Content {
     version: u32,
     agents: BTreeMap<String, Record>,
+    #[serde(default, skip_serializing_if = "Registrations::is_empty")]
+    registrations: Registrations,
 }
 
 impl Decisions {
     pub(crate) fn of(&self, agent: &str) -> Option<&Record> {
-        self.0.get(agent)
+        self.agents.get(agent)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&String, &Record)> {
-        self.0.iter()
+        self.agents.iter()
     }
 
-    /// The same with one more; `None` if there are [`DECISIONS`] already.
+    /// The same with one more; `None` if there are [`DECISIONS`] already. The token of an agent that is rejected is
+    /// forgotten: let in again, it has to register again.
     pub(crate) fn with(&self, agent: &str, record: Record) -> Option<Self> {
         let mut all = self.clone();
-        all.0.insert(agent.to_owned(), record);
-        (all.0.len() <= DECISIONS).then_some(all)
+        if record.decision == Decision::Rejected {
+            all.registrations.forget_token(agent);
+        }
+        all.agents.insert(agent.to_owned(), record);
+        (all.agents.len() <= DECISIONS).then_some(all)
     }
 
     fn read(text: &str) -> Result<Self, String> {
@@ -77,11 +87,12 @@ impl Decisions {
         if content.version != VERSION {
             return Err(format!("its version is {}, and this gateway knows {VERSION} only", content.version));
         }
-        Ok(Self(content.agents))
+        Ok(Self { agents: content.agents, registrations: content.registrations })
     }
 
     fn written(&self) -> Vec<u8> {
-        let content = Content { version: VERSION, agents: self.0.clone() };
+        let Self { agents, registrations } = self.clone();
+        let content = Content { version: VERSION, agents, registrations };
         let mut text = serde_json::to_vec_pretty(&content).expect("plain text always serialises");
         text.push(b'\n');
         text
@@ -179,6 +190,7 @@ mod tests {
     use settings::scratch::Scratch;
 
     use super::*;
+    use crate::config::TokenDigest;
 
     fn approved(proven: bool, services: &[&str]) -> Record {
         let services = services.iter().map(|service| (*service).to_owned()).collect();
@@ -191,7 +203,8 @@ mod tests {
         let path = folder.file("state.json");
         let (file, none) = StateFile::open(&path).unwrap();
         assert_eq!(none, Decisions::default());
-        let some = none.with("edge \"1\"", approved(true, &["orders"])).unwrap();
+        let mut some = none.with("edge \"1\"", approved(true, &["orders"])).unwrap();
+        some.registrations = some.registrations.with("edge 2", 7, TokenDigest::of(b"token")).unwrap();
         fs::write(folder.file("state.json.new"), "half of it").unwrap();
         file.write(&some).unwrap();
         assert_eq!(StateFile::open(&path).unwrap().1, some);
@@ -211,6 +224,10 @@ mod tests {
             (good.replace('1', "2"), "its version is 2"),
             (r#"{"version":1,"agents":{"a":{"decision":"maybe","proven":true,"services":[]}}}"#.to_owned(), "maybe"),
             (r#"{"version":1,"agents":{},"more":1}"#.to_owned(), "more"),
+            (
+                r#"{"version":1,"agents":{},"registrations":{"a":{"spent_step":1,"token_sha256":"ab"}}}"#.to_owned(),
+                "not the SHA-256",
+            ),
         ] {
             fs::write(&path, &text).unwrap();
             let error = StateFile::open(&path).unwrap_err().to_string();
@@ -245,7 +262,7 @@ mod tests {
     fn decisions_are_bounded() {
         let mut all = Decisions::default();
         for number in 0..DECISIONS {
-            all.0.insert(number.to_string(), approved(true, &[]));
+            all.agents.insert(number.to_string(), approved(true, &[]));
         }
         assert!(all.with("0", approved(true, &["a"])).is_some(), "one that is there can change");
         assert!(all.with("one more", approved(true, &[])).is_none());

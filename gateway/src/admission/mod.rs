@@ -9,6 +9,8 @@ mod address;
 mod attempts;
 mod decisions;
 mod pace;
+mod registrations;
+mod turns;
 mod waiting;
 
 use std::{
@@ -26,12 +28,13 @@ pub(crate) use self::{
     attempts::{Attempts, Failed},
     decisions::{Decision, Record},
     pace::Pace,
+    turns::Turns,
     waiting::{Applicant, Waiter},
 };
 pub use decisions::StateError;
 
 use crate::{
-    config,
+    config::{self, TokenDigest},
     limits::{PENDING_HOLD_OFF, REJECT_HOLD_OFF},
 };
 use decisions::{Decisions, StateFile};
@@ -144,20 +147,50 @@ impl Admission {
     /// Decides about an agent, and writes it down first: what cannot be written is not decided. `claims` are the
     /// services of the agent's links, if it has any. Not to be dropped half-way: file and memory would differ.
     pub(crate) async fn decide(&self, verb: Verb, agent: &str, claims: &[ServiceName]) -> Result<Record, Undecided> {
-        let file = self.file.lock().await;
+        let mut file = self.file.lock().await;
         let (record, decisions) = self.lock().prepare(verb, agent, claims, self.proven)?;
-        if let Some(file) = file.clone() {
-            let written = decisions.clone();
-            let written = tokio::task::spawn_blocking(move || file.write(&written)).await;
-            written.expect("writing does not panic").map_err(Undecided::NotWritten)?;
-        }
-        let mut state = self.lock();
-        state.decisions = decisions;
-        state.waiting.forget(agent);
-        drop(state);
+        self.keep(&mut file, decisions).await.map_err(Undecided::NotWritten)?;
+        self.lock().waiting.forget(agent);
         self.decided.send_replace(());
         info!(agent, decision = ?record.decision, "decided");
         Ok(record)
+    }
+
+    /// Whether an agent may register by the code of this step: it is not rejected, has no token, and the code is not
+    /// spent.
+    pub(crate) fn is_open(&self, agent: &str, step: u64) -> bool {
+        let state = self.lock();
+        let rejected = state.decisions.of(agent).is_some_and(|record| record.decision == Decision::Rejected);
+        !rejected && state.decisions.registrations.is_open(agent, step)
+    }
+
+    /// Which agent has registered this token.
+    pub(crate) fn registered(&self, token: &TokenDigest) -> Option<String> {
+        self.lock().decisions.registrations.of_token(token).cloned()
+    }
+
+    /// Keeps the token of an agent that has shown the code of this step, and with it that the code is spent; written
+    /// down first. `false` if another was quicker. Not to be dropped half-way, as [`Admission::decide`].
+    pub(crate) async fn register(&self, agent: &str, step: u64, token: TokenDigest) -> Result<bool, Undecided> {
+        let mut file = self.file.lock().await;
+        if !self.is_open(agent, step) {
+            return Ok(false);
+        }
+        let mut decisions = self.lock().decisions.clone();
+        decisions.registrations = decisions.registrations.with(agent, step, token).ok_or(Undecided::TooMany)?;
+        self.keep(&mut file, decisions).await.map_err(Undecided::NotWritten)?;
+        Ok(true)
+    }
+
+    /// Writes down what holds from now on; only then it does.
+    async fn keep(&self, file: &mut Option<StateFile>, decisions: Decisions) -> Result<(), StateError> {
+        if let Some(file) = file.clone() {
+            let written = decisions.clone();
+            let written = tokio::task::spawn_blocking(move || file.write(&written)).await;
+            written.expect("writing does not panic")?;
+        }
+        self.lock().decisions = decisions;
+        Ok(())
     }
 
     /// Everyone who waits, and everything that was decided.

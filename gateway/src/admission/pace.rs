@@ -1,15 +1,19 @@
 //! How many agents are let in at once: a fleet that comes back all together must not hold up the calls of those that
 //! are there.
 
-use std::sync::Mutex;
+use std::{sync::Mutex, time::Duration};
 
 use tokio::time::Instant;
 
-use crate::limits::{PACE, PACE_BURST, PACE_SPREAD};
+use crate::limits::PACE_SPREAD;
 
-/// The pace of upgrades.
+/// So many at once, and then one each so often.
 #[derive(Debug)]
-pub(crate) struct Pace(Mutex<State>);
+pub(crate) struct Pace {
+    each: Duration,
+    burst: u32,
+    state: Mutex<State>,
+}
 
 #[derive(Debug)]
 struct State {
@@ -19,15 +23,15 @@ struct State {
 }
 
 impl Pace {
-    pub(crate) fn new(now: Instant) -> Self {
-        Self(Mutex::new(State { empty_at: now, refused: 0 }))
+    pub(crate) fn new((each, burst): (Duration, u32), now: Instant) -> Self {
+        Self { each, burst, state: Mutex::new(State { empty_at: now, refused: 0 }) }
     }
 
     /// Lets one in, or says after how many seconds it may come back: some sooner, some later.
     pub(crate) fn admit(&self, now: Instant) -> Result<(), u16> {
-        let mut state = self.0.lock().expect("nothing panics while it holds the pace");
-        let empty_at = state.empty_at.max(now) + PACE;
-        if empty_at <= now + PACE_BURST * PACE {
+        let mut state = self.state.lock().expect("nothing panics while it holds the pace");
+        let empty_at = state.empty_at.max(now) + self.each;
+        if empty_at <= now + self.burst * self.each {
             state.empty_at = empty_at;
             return Ok(());
         }
@@ -39,11 +43,12 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::{PACE, PACE_BURST};
 
     #[test]
     fn a_burst_and_then_a_pace() {
         let start = Instant::now();
-        let pace = Pace::new(start);
+        let pace = Pace::new((PACE, PACE_BURST), start);
         for number in 0..PACE_BURST {
             assert_eq!(pace.admit(start), Ok(()), "{number}");
         }

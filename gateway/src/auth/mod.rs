@@ -23,6 +23,7 @@ use rustls_pki_types::CertificateDer;
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
 use crate::{
+    admission::Admission,
     config::{AgentCredential, Agents, Config, ServicePattern, TokenDigest},
     limits::CLOCK_LEEWAY,
 };
@@ -33,6 +34,8 @@ pub(crate) struct Credentials {
     /// `None`: anyone.
     agents: Option<Vec<Known>>,
     issuers: Vec<Arc<KeySet>>,
+    /// Which tokens were registered.
+    admission: Arc<Admission>,
 }
 
 #[derive(Debug)]
@@ -72,6 +75,8 @@ pub(crate) enum Means {
     Nothing,
     Certificate,
     Token,
+    /// By a token that it has registered itself.
+    Registration,
     Jwt,
 }
 
@@ -82,10 +87,12 @@ pub(crate) enum Refused {
     Stranger(&'static str),
     /// Keys that may make it acceptable are on their way.
     NotYet,
+    /// Its signature cannot be verified at the moment.
+    NotNow,
 }
 
 impl Credentials {
-    pub(crate) fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &Config, admission: Arc<Admission>) -> Self {
         let known = |rules: &AgentCredential| Known {
             rules: rules.clone(),
             identity: Arc::new(Identity { name: Some(rules.name.clone()), services: rules.services.clone() }),
@@ -94,7 +101,8 @@ impl Credentials {
             Agents::Anyone => None,
             Agents::Listed(agents) => Some(agents.iter().map(known).collect()),
         };
-        Self { agents, issuers: config.issuers.iter().cloned().map(KeySet::new).map(Arc::new).collect() }
+        let issuers = config.issuers.iter().cloned().map(KeySet::new).map(Arc::new).collect();
+        Self { agents, issuers, admission }
     }
 
     /// The keys of issuers, which have to be followed.
@@ -102,8 +110,13 @@ impl Credentials {
         &self.issuers
     }
 
-    /// Identifies the sender of a request.
-    pub(crate) fn identify(&self, shown: Shown<'_>, now: SystemTime) -> Result<Proved, Refused> {
+    /// Identifies the sender of a request. Before a signature is verified it is asked whether it may be.
+    pub(crate) fn identify(
+        &self,
+        shown: Shown<'_>,
+        now: SystemTime,
+        may_verify: impl FnOnce() -> bool,
+    ) -> Result<Proved, Refused> {
         let Some(agents) = &self.agents else {
             let identity = Arc::new(Identity { name: None, services: vec![ServicePattern::Any] });
             return Ok(Proved { identity, by: Means::Nothing, expires: None });
@@ -112,7 +125,7 @@ impl Credentials {
             return Ok(Proved { identity: known.identity.clone(), by: Means::Certificate, expires: None });
         }
         match bearer(shown.headers) {
-            Some(token) => self.by_bearer(agents, token, now),
+            Some(token) => self.by_bearer(agents, token, now, may_verify),
             None if shown.certificate.is_some() => Err(Refused::Stranger("the certificate is that of no agent")),
             None => Err(Refused::Stranger("there is no credential")),
         }
@@ -121,17 +134,31 @@ impl Credentials {
     /// Judges a fresh token of a link that is up.
     pub(crate) fn renew(&self, token: &str, now: SystemTime) -> Result<Proved, Refused> {
         match &self.agents {
-            Some(agents) => self.by_bearer(agents, token.as_bytes(), now),
+            // How often a link may show one is bounded.
+            Some(agents) => self.by_bearer(agents, token.as_bytes(), now, || true),
             None => Err(Refused::Stranger("this gateway asks for no credential")),
         }
     }
 
-    fn by_bearer(&self, agents: &[Known], token: &[u8], now: SystemTime) -> Result<Proved, Refused> {
-        if let Some(known) = by_digest(agents, token) {
+    fn by_bearer(
+        &self,
+        agents: &[Known],
+        token: &[u8],
+        now: SystemTime,
+        may_verify: impl FnOnce() -> bool,
+    ) -> Result<Proved, Refused> {
+        let shown = TokenDigest::of(token);
+        if let Some(known) = by_digest(agents, &shown) {
             return Ok(Proved { identity: known.identity.clone(), by: Means::Token, expires: None });
+        }
+        if let Some(known) = self.by_registration(agents, &shown) {
+            return Ok(Proved { identity: known.identity.clone(), by: Means::Registration, expires: None });
         }
         let unknown = Refused::Stranger("the token is not known");
         let jwt = std::str::from_utf8(token).ok().filter(|_| !self.issuers.is_empty()).ok_or(unknown)?;
+        if !may_verify() {
+            return Err(Refused::NotNow);
+        }
         let verified = jwt::verify(&self.issuers, jwt, now)?;
         let is_it = |known: &&Known| {
             let rule = known.rules.jwt.as_ref();
@@ -139,6 +166,12 @@ impl Credentials {
         };
         let known = agents.iter().find(is_it).ok_or(Refused::Stranger("the token's subject is that of no agent"))?;
         Ok(Proved { identity: known.identity.clone(), by: Means::Jwt, expires: Some(verified.expires) })
+    }
+
+    /// What was registered counts for as long as the agent is one that registers.
+    fn by_registration<'a>(&self, agents: &'a [Known], shown: &TokenDigest) -> Option<&'a Known> {
+        let name = self.admission.registered(shown)?;
+        agents.iter().find(|known| known.rules.totp.is_some() && known.rules.name == name)
     }
 }
 
@@ -148,8 +181,7 @@ fn by_certificate<'a>(agents: &'a [Known], certificate: &CertificateDer<'_>) -> 
 
 /// How long it takes does not depend on which token matches, or how nearly one does: digests are compared, all of them,
 /// in constant time.
-fn by_digest<'a>(agents: &'a [Known], token: &[u8]) -> Option<&'a Known> {
-    let shown = TokenDigest::of(token);
+fn by_digest<'a>(agents: &'a [Known], shown: &TokenDigest) -> Option<&'a Known> {
     let mut found = u64::MAX;
     for (index, known) in (0u64..).zip(agents) {
         for digest in &known.rules.tokens {
@@ -187,6 +219,7 @@ impl fmt::Display for Means {
             Self::Nothing => "nothing",
             Self::Certificate => "certificate",
             Self::Token => "token",
+            Self::Registration => "registration",
             Self::Jwt => "jwt",
         })
     }
@@ -198,12 +231,13 @@ impl fmt::Display for Refused {
         f.write_str(match self {
             Self::Stranger(why) => why,
             Self::NotYet => "its issuer's keys are being fetched",
+            Self::NotNow => "others of its address have failed too often",
         })
     }
 }
 
 /// The one bearer token of a request (RFC 6750 §2.1).
-fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let (value, None) = (values.next()?, values.next()) else { return None };
     let (scheme, token) = value.as_bytes().split_at_checked(7)?;
@@ -212,7 +246,33 @@ fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use settings::Source;
+
     use super::*;
+
+    #[test]
+    fn no_signature_is_verified_unasked() {
+        let text = "listen: 127.0.0.1:0\nfacades: [ { listen: 127.0.0.1:0, service: x } ]\n\
+                    issuers: { i: { issuer: 'https://i', audience: r, jwks_url: 'https://i/keys' } }\n\
+                    agents:\n  - { name: a, jwt: { subject: s }, services: [x] }\n  - { name: b, services: [x], \
+                    token_sha256: [ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad] }\n";
+        let config = Config::from_source(&Source::file("gateway.yaml", text, Path::new(""))).unwrap();
+        let admission = Admission::open(config.admission, true, None).unwrap();
+        let credentials = Credentials::new(&config, Arc::new(admission));
+        let check = |token: &str, expected: Result<Means, Refused>| {
+            let value = format!("Bearer {token}").parse().unwrap();
+            let headers = HeaderMap::from_iter([(header::AUTHORIZATION, value)]);
+            let shown = Shown { headers: &headers, certificate: None };
+            let proved = credentials.identify(shown, SystemTime::now(), || false);
+            assert_eq!(proved.map(|proved| proved.by), expected, "{token}");
+        };
+        // FIPS 180-2, appendix B.1.
+        check("abc", Ok(Means::Token));
+        check("abd", Err(Refused::NotNow));
+        check("e30.e30.e30", Err(Refused::NotNow));
+    }
 
     #[test]
     fn exactly_one_bearer_token() {

@@ -3,11 +3,12 @@
 use std::fmt;
 
 use proto::wire::InvalidName;
+use serde::{Deserialize, Serialize};
 use settings::{At, Fault, Findings, Place, Text, net};
 use sha2::{Digest, Sha256};
 
 use super::{
-    AgentCredential, Agents, CertificateRule, Issuer, JwtRule, NamePattern, SanKind, ServicePattern, Tls,
+    AgentCredential, Agents, CertificateRule, Issuer, JwtRule, NamePattern, SanKind, ServicePattern, Tls, TotpSecret,
     raw::{RawAgent, RawCertificate, RawJwt},
 };
 
@@ -15,7 +16,8 @@ use super::{
 const TOKENS: usize = 2;
 
 /// The SHA-256 of a token: enough to know it again, and too little to show it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct TokenDigest(pub(crate) [u8; 32]);
 
 impl TokenDigest {
@@ -57,6 +59,20 @@ impl fmt::Display for TokenDigest {
     }
 }
 
+impl From<TokenDigest> for String {
+    fn from(digest: TokenDigest) -> Self {
+        digest.to_string()
+    }
+}
+
+impl TryFrom<String> for TokenDigest {
+    type Error = Fault;
+
+    fn try_from(text: String) -> Result<Self, Fault> {
+        Self::parse(&text)
+    }
+}
+
 pub(super) fn check_all(raw: &[At<RawAgent>], issuers: &[Issuer], found: &mut Findings<'_>) -> Option<Agents> {
     if raw.is_empty() {
         let text = "no agent credential is configured: any process on this machine may pose as an agent";
@@ -92,17 +108,21 @@ fn agent(
         Some(raw) => jwt(raw, issuers, found).map(Some),
         None => Some(None),
     };
+    let source = found.source();
+    let secret = |file: &str| TotpSecret::from_file(&source.resolve(file));
+    let totp = found.optional(raw.value.totp_secret_file.as_ref(), secret);
     let proofs = tokens.as_ref().is_none_or(|tokens| !tokens.is_empty())
         || raw.value.certificate.is_some()
-        || raw.value.jwt.is_some();
+        || raw.value.jwt.is_some()
+        || raw.value.totp_secret_file.is_some();
     if !proofs {
-        let remedy =
-            "add `token_sha256` (see `reachback token new`), `token_file`, `token_env`, `certificate` or `jwt`";
+        let remedy = "add `token_sha256` (see `reachback token new`), `totp_secret_file`, `token_file`, `token_env`, \
+             `certificate` or `jwt`";
         found.fault(raw.place, Fault::new("this agent has nothing to prove itself with", remedy));
     }
     let services = patterns(raw.place, &raw.value.services, found);
-    let (tokens, certificate, jwt) = (tokens?, certificate?, jwt?);
-    let agent = AgentCredential { name: name?, tokens, certificate, jwt, services: services? };
+    let (tokens, certificate, jwt, totp) = (tokens?, certificate?, jwt?, totp?);
+    let agent = AgentCredential { name: name?, tokens, certificate, jwt, totp, services: services? };
     unlike(&agent, raw.value.name.as_ref().map_or(raw.place, |name| name.place), earlier, found)?;
     proofs.then_some(agent)
 }
@@ -178,7 +198,9 @@ fn unlike(agent: &AgentCredential, place: Place, earlier: &[AgentCredential], fo
         let tokens = agent.tokens.iter().any(|token| other.tokens.contains(token));
         let certificate = agent.certificate.is_some() && agent.certificate == other.certificate;
         let jwt = agent.jwt.is_some() && agent.jwt == other.jwt;
-        [(tokens, "token"), (certificate, "certificate"), (jwt, "jwt")].into_iter().find(|(same, _)| *same)
+        let totp = agent.totp.is_some() && agent.totp == other.totp;
+        let kinds = [(tokens, "token"), (certificate, "certificate"), (jwt, "jwt"), (totp, "registration secret")];
+        kinds.into_iter().find(|(same, _)| *same)
     };
     let fault = if earlier.iter().any(|other| other.name == agent.name) {
         Fault::new(format!("a second agent is named `{}`", agent.name), "give each agent a name of its own")
@@ -190,6 +212,16 @@ fn unlike(agent: &AgentCredential, place: Place, earlier: &[AgentCredential], fo
     };
     found.fault(place, fault);
     None
+}
+
+/// Who has registered, and with which code, must be known after a restart.
+pub(super) fn need_state(agents: &Agents, found: &mut Findings<'_>) {
+    let Agents::Listed(agents) = agents else { return };
+    if let Some(agent) = agents.iter().find(|agent| agent.totp.is_some()) {
+        let what =
+            format!("`{}` registers with a code, and nothing could remember that: there is no state file", agent.name);
+        found.fault(None, Fault::new(what, "add `state_file`, such as state_file: /var/lib/reachback/state.json"));
+    }
 }
 
 /// What was written and can never count.

@@ -55,6 +55,9 @@ fn config(raw: &RawConfig, found: &mut Findings<'_>) -> Option<Config> {
     let waiting = found.or(raw.limits.waiting_requests.as_ref(), WAITING_REQUESTS, count_within(0..=MOST_REQUESTS));
     let attempts = found.or(raw.limits.failed_attempts.as_ref(), FAILED_ATTEMPTS, count_within(0..=MOST_REQUESTS));
     let admission = admission::check(raw, found);
+    if let (Some(agents), None) = (&agents, &raw.state_file) {
+        agents::need_state(agents, found);
+    }
     let address_header = found.optional(raw.address_header.as_ref(), admission::header);
     let origins = found.each(&raw.allowed_origins, origin);
     warn_of_unserved(agents.as_ref(), facades.as_deref(), found);

@@ -13,6 +13,7 @@ mod service;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod totp;
 
 use std::{
     collections::BTreeMap,
@@ -32,6 +33,7 @@ use proto::wire::ServiceName;
 pub use raw::KEYS_OF_ITS_OWN;
 use settings::{Invalid, Limits, Source};
 pub use tls::{Tls, TlsFiles};
+pub use totp::{Code, TotpSecret};
 
 /// Where the tunnel is offered, by default and on both sides.
 pub const PATH: &str = proto::link::upgrade::DEFAULT_PATH;
@@ -139,6 +141,8 @@ pub struct AgentCredential {
     pub certificate: Option<CertificateRule>,
     /// Which signed token it has.
     pub jwt: Option<JwtRule>,
+    /// What makes the codes by which it registers a token of its own.
+    pub totp: Option<TotpSecret>,
     /// The services that it may serve; at least one pattern.
     pub services: Vec<ServicePattern>,
 }

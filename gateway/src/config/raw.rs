@@ -88,6 +88,7 @@ pub(super) struct RawAgent {
     pub(super) token_file: Option<Text>,
     pub(super) token_env: Option<Text>,
     pub(super) token_sha256: Vec<Text>,
+    pub(super) totp_secret_file: Option<Text>,
     pub(super) certificate: Option<At<RawCertificate>>,
     pub(super) jwt: Option<At<RawJwt>>,
     pub(super) services: Vec<Text>,

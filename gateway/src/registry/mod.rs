@@ -20,7 +20,7 @@ pub(crate) use self::{
     choice::{Chosen, Tried, Unavailable},
     load::InFlight,
 };
-use crate::{config, limits::LINKS_PER_AGENT, listener::Peer};
+use crate::{auth::Means, config, limits::LINKS_PER_AGENT, listener::Peer};
 
 /// Every live link of the gateway.
 #[derive(Debug)]
@@ -69,6 +69,10 @@ pub(crate) struct Entry {
     pub(crate) instance: Arc<str>,
     pub(crate) version: String,
     pub(crate) address: Peer,
+    /// How the agent has proved who it is, when the link began …
+    pub(crate) proof: Means,
+    /// … and the SHA-256 of its certificate, if it has shown one.
+    pub(crate) fingerprint: Option<String>,
     pub(crate) since: Instant,
     pub(crate) services: Vec<ServiceName>,
     pub(crate) connection: Connection,

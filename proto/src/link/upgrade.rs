@@ -9,6 +9,10 @@ pub const DEFAULT_PATH: &str = "/reachback/v1";
 /// The `Sec-WebSocket-Protocol` of this version.
 pub const SUBPROTOCOL: &str = "reachback.v1";
 
+/// The header with the one-time code (TOTP, RFC 6238) by which an agent registers: with it a `POST` to the tunnel's path
+/// is no upgrade.
+pub const REGISTRATION_CODE: header::HeaderName = header::HeaderName::from_static("reachback-registration-code");
+
 /// A fresh `Sec-WebSocket-Key`.
 #[must_use]
 pub fn request_key() -> String {

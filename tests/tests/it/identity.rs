@@ -1,12 +1,13 @@
 //! Who is who: TLS on the tunnel, certificates, digests of tokens, signed tokens; and that no secret is ever shown.
 
-use std::{fs, net::SocketAddr};
+use std::{fs, net::SocketAddr, time::SystemTime};
 
+use gateway::config::TotpSecret;
 use reachback_tests::{
     bridge::{self, Setup, gateway_with},
     client,
     issuer::{ISSUER, KeyServer, Signer},
-    process::Process,
+    process::{Process, run_with},
     scratch::Scratch,
     tls::{self, Authority},
     wait::{until, until_so},
@@ -164,10 +165,13 @@ async fn no_secret_is_ever_shown() {
     let more = format!(
         "{issuer}  - {{ name: plain, token_file: old.token, services: [orders] }}\n  \
          - {{ name: rotated, token_sha256: [{}, {}], services: [orders] }}\n  \
-         - {{ name: edge, certificate: {{ san_uri: '{SPIFFE}' }}, services: [orders] }}\n",
+         - {{ name: edge, certificate: {{ san_uri: '{SPIFFE}' }}, services: [orders] }}\n  \
+         - {{ name: registered, totp_secret_file: codes.totp, services: [orders] }}\nstate_file: state.json\n",
         digest(TOKEN),
         digest(NEXT_TOKEN)
     );
+    let codes = TotpSecret::new(b"12345678901234567890").unwrap();
+    folder.write("codes.totp", &codes.base32());
     let gateway = gateway(&folder, &more);
     let tunnel = gateway.address("tunnel").await;
     let mut processes = Vec::new();
@@ -187,6 +191,9 @@ async fn no_secret_is_ever_shown() {
     folder.write("token-0", NEXT_TOKEN);
     processes[0].signal("HUP");
     gateway.line(&["shown the credential of another"]).await;
+    let (registered, printed) = register(&folder, tunnel, &codes).await;
+    registered.line(&["link up"]).await;
+    processes.push(registered);
     // A certificate and a token where they do not belong.
     folder.write("gateway.pem", &folder_text(&folder, "edge.pem").replace("MII", "M!I"));
     gateway.line(&["ERROR", "stays in use"]).await;
@@ -196,7 +203,7 @@ async fn no_secret_is_ever_shown() {
     assert_eq!(slipped.code().await, Some(2));
     slipped.line(&["not the SHA-256"]).await;
 
-    let mut written: Vec<String> = Vec::new();
+    let mut written: Vec<String> = vec![printed];
     for process in processes.iter().chain([&gateway]) {
         written.extend([process.arguments(), status(process).await.to_string()]);
         written.extend(process.log().into_iter().chain(process.output()));
@@ -204,13 +211,27 @@ async fn no_secret_is_ever_shown() {
     written.extend(slipped.log().into_iter().chain(slipped.output()));
     let keys_of = |pem: &str| pem.lines().filter(|line| line.len() == 64).map(str::to_owned).collect::<Vec<_>>();
     let mut secrets: Vec<String> = tokens.into_iter().map(str::to_owned).chain(signed).collect();
-    secrets.extend([digest(TOKEN), digest(NEXT_TOKEN)]);
+    secrets.extend([digest(TOKEN), digest(NEXT_TOKEN), codes.base32()]);
+    secrets.push(folder_text(&folder, "own.token").trim().to_owned());
     secrets.extend(keys_of(&folder_text(&folder, "edge.pem")).into_iter().chain(keys_of(&authority.pem())));
     assert!(secrets.len() > 10 && written.len() > 50);
     for secret in &secrets {
         let shown = written.iter().find(|line| line.contains(secret.as_str()));
         assert!(shown.is_none(), "{secret} is in {shown:?}");
     }
+}
+
+/// An agent that has registered, and what registering has printed.
+async fn register(folder: &Scratch, tunnel: SocketAddr, codes: &TotpSecret) -> (Process, String) {
+    let keys = "token_file: own.token\nca_file: ca.pem";
+    let yaml = bridge::agent_yaml(tunnel, "127.0.0.1:9".parse().unwrap(), Setup { agent: keys, ..Setup::default() });
+    folder.write("registers.yaml", &yaml.replace("ws://", "wss://"));
+    let (step, _) = TotpSecret::step_at(SystemTime::now());
+    let code = String::from_utf8_lossy(&codes.code(step)).into_owned();
+    let file = folder.path().join("registers.yaml").display().to_string();
+    let (code, printed) = run_with(&["register", "--config", &file], &code).await;
+    assert_eq!(code, 0, "{printed}");
+    (agent(tunnel, keys, folder), printed)
 }
 
 fn folder_text(folder: &Scratch, name: &str) -> String {

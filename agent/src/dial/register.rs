@@ -1,0 +1,36 @@
+//! Shows a one-time code to every gateway.
+
+use std::sync::Arc;
+
+use super::{attempt::Dialer, standing::Standing};
+use crate::config::GatewayUrl;
+
+/// What has come of it at one address of a gateway.
+pub(crate) struct Attempt {
+    pub(crate) gateway: String,
+    /// The name that the agent is known by there, or why it is not.
+    pub(crate) outcome: Result<String, String>,
+}
+
+/// Asks each address of each gateway once.
+pub(crate) async fn register_everywhere(urls: &[GatewayUrl], standing: Standing, code: &str) -> Vec<Attempt> {
+    let standing = Arc::new(standing);
+    let mut attempts = Vec::new();
+    for url in urls {
+        let routes = match standing.routes(url).await {
+            Ok(routes) => routes,
+            Err(why) => {
+                let why = format!("cannot resolve the gateway's name: {why}");
+                attempts.push(Attempt { gateway: url.to_string(), outcome: Err(why) });
+                continue;
+            }
+        };
+        for way in routes.into_iter().filter_map(|route| standing.way(url, route)) {
+            let gateway = format!("{url} ({way})");
+            let dialer = Dialer { url: url.clone(), way, standing: standing.clone() };
+            let outcome = dialer.register(code).await.map_err(|error| error.to_string());
+            attempts.push(Attempt { gateway, outcome });
+        }
+    }
+    attempts
+}

@@ -1,0 +1,36 @@
+//! `reachback register`: registers an agent with a code that somebody types, or that comes from a pipe.
+
+use std::{
+    io::{self, BufRead as _, IsTerminal as _, Read as _},
+    path::PathBuf,
+};
+
+use agent::register::{Code, RegisterError, Registered, register};
+
+use crate::exit::Exit;
+
+/// Longest line that is read in search of a code, in bytes.
+const LINE_BYTES: u64 = 256;
+
+pub(crate) async fn run(config: PathBuf) -> Result<(), Exit> {
+    let code = tokio::task::spawn_blocking(code).await.map_err(Exit::failed)??;
+    let Registered { gateways, token_file, .. } = register(&config, &code).await.map_err(|error| match error {
+        RegisterError::Invalid(invalid) => Exit::from(invalid),
+        error => Exit::failed(error),
+    })?;
+    for (gateway, name) in gateways {
+        println!("registered as {name} at {gateway}");
+    }
+    println!("the token is in {}", token_file.display());
+    Ok(())
+}
+
+/// The first line of standard input. Not an argument: everybody on the machine sees those.
+fn code() -> Result<Code, Exit> {
+    if io::stdin().is_terminal() {
+        eprint!("Code: ");
+    }
+    let mut line = String::new();
+    io::stdin().lock().take(LINE_BYTES).read_line(&mut line).map_err(Exit::failed)?;
+    Code::parse(&line).map_err(Exit::usage)
+}
