@@ -18,6 +18,7 @@ mod limits;
 mod listener;
 mod refusal;
 mod registry;
+mod room;
 mod serve;
 mod socket;
 mod unix;
@@ -43,7 +44,8 @@ use self::{
     facade::Facade,
     limits::{HANDSHAKE, IDLE_CONNECTION, LAST_WORDS},
     registry::Registry,
-    serve::{Arrival, Server, Serving},
+    room::Room,
+    serve::{Arrival, Server, Serving, Terms},
 };
 pub use admission::StateError;
 pub use config::{Config, Listen};
@@ -86,11 +88,14 @@ impl Gateway {
         let proven = matches!(config.agents, Agents::Listed(_));
         let admission = Admission::open(config.admission, proven, config.state_file.as_deref())?;
         let tunnel = bind("tunnel", config.listen.into(), config.tls.as_ref(), HANDSHAKE).await?;
+        let applications = Arc::new(Room::for_facades(config.facades.len(), room::descriptors()));
         let mut facades = Vec::new();
         for facade in &config.facades {
             let server = bind("facade", facade.listen.clone(), facade.tls.as_ref(), IDLE_CONNECTION).await?;
-            facades.push(Server { http2: true, ..server });
+            let terms = Terms { http2: true, room: applications.clone(), ..server.terms };
+            facades.push(Server { terms, gives_way: applications.clone(), ..server });
         }
+        let tunnel = Server { gives_way: applications, ..tunnel };
         let admin = bind_optional("admin", config.admin).await?;
         let health = bind_optional("health", config.health).await?;
         Ok(Self { config, admission, tunnel, facades, admin, health })

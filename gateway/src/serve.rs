@@ -19,11 +19,9 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use proto::link::is_exhaustion;
 use rustls_pki_types::CertificateDer;
-use tokio::{
-    net::TcpStream,
-    sync::{OwnedSemaphorePermit, Semaphore},
-};
+use tokio::net::TcpStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, warn};
 
@@ -32,9 +30,10 @@ use crate::{
     config::{Listen, Tls},
     limits::{
         ACCEPT_REST, BACKLOG, CLIENT_BUFFER, CLIENT_HEAD, CLIENT_STREAM_WINDOW, CLIENT_STREAMS, CONNECTIONS,
-        DRAIN_IDLE, LAST_ACCEPT, LAST_CALL,
+        DRAIN_IDLE, GIVE_WAY_REST, LAST_ACCEPT, LAST_CALL,
     },
     listener::{Accepted, Listener, Peer},
+    room::Room,
     socket::Socket,
 };
 
@@ -42,11 +41,20 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) listener: Listener,
+    pub(crate) terms: Terms,
+    /// Whose connections give way when there is no descriptor left.
+    pub(crate) gives_way: Arc<Room>,
+}
+
+/// What holds for each connection of a listener.
+#[derive(Clone, Debug)]
+pub(crate) struct Terms {
     /// A connection on which no request begins for this long, and none is in flight, is closed: idle ones and those
     /// that send their head a byte at a time alike.
     pub(crate) idle: Duration,
     /// Whether HTTP/2 is spoken with clients that begin with it. Not where strangers of another network knock.
     pub(crate) http2: bool,
+    pub(crate) room: Arc<Room>,
 }
 
 /// The life of one listener, or of several that end together.
@@ -108,7 +116,9 @@ pub(crate) struct Arrival {
 
 impl Server {
     pub(crate) async fn bind(listen: &Listen, tls: Option<&Tls>, idle: Duration) -> io::Result<Self> {
-        Ok(Self { listener: Listener::bind(listen, tls).await?, idle, http2: false })
+        let room = Arc::new(Room::new(CONNECTIONS));
+        let terms = Terms { idle, http2: false, room: room.clone() };
+        Ok(Self { listener: Listener::bind(listen, tls).await?, terms, gives_way: room })
     }
 
     /// Serves `answer` until stopped. `tune` sets each connection's socket options.
@@ -120,57 +130,43 @@ impl Server {
         // Nobody takes all connections for finished as long as there may come another.
         let _open = serving.connections.token();
         let mut exhausted = false;
-        let places = Arc::new(Semaphore::new(CONNECTIONS));
         let begin = |accepted, peer, place| {
-            let terms = (self.idle, self.http2);
-            let connection = serve_connection(accepted, peer, answer.clone(), terms, serving.clone());
+            let connection = serve_connection(accepted, peer, answer.clone(), self.terms.clone(), serving.clone());
             serving.connections.spawn(async move {
                 connection.await;
                 drop(place);
             });
         };
-        while let Some((place, accepted)) = serving.closed.run_until_cancelled(self.accept(&places, tune)).await {
+        while let Some(accepted) = serving.closed.run_until_cancelled(self.listener.accept(tune)).await {
             match accepted {
                 Ok((accepted, peer)) => {
                     exhausted = false;
+                    // More wait in the listener's queue. Whoever was accepted when it closes is served all the same.
+                    let place = serving.closed.run_until_cancelled(self.terms.room.place()).await;
                     begin(accepted, peer, place);
                 }
                 Err(error) if is_exhaustion(&error) => {
                     if !std::mem::replace(&mut exhausted, true) {
                         warn!(%error, "out of resources: connections are accepted as others end");
                     }
-                    tokio::time::sleep(ACCEPT_REST).await;
+                    // Soon again if there is room: it must not be another listener's each time.
+                    tokio::time::sleep(if self.gives_way.make() { GIVE_WAY_REST } else { ACCEPT_REST }).await;
                 }
                 Err(error) => debug!(%error, "a connection was gone before it was accepted"),
             }
         }
         // Those that wait in the queue would be reset with the listener, and what they have sent would be lost.
         for _ in 0..BACKLOG {
-            match tokio::time::timeout(LAST_ACCEPT, self.accept(&places, tune)).await {
-                Ok((place, Ok((accepted, peer)))) => begin(accepted, peer, place),
+            match tokio::time::timeout(LAST_ACCEPT, self.listener.accept(tune)).await {
+                Ok(Ok((accepted, peer))) => begin(accepted, peer, None),
                 _ => break,
             }
         }
     }
-
-    /// The next connection, once there is room for it: more wait in the listener's queue.
-    async fn accept(
-        &self,
-        places: &Arc<Semaphore>,
-        tune: fn(&TcpStream) -> io::Result<()>,
-    ) -> (OwnedSemaphorePermit, io::Result<(Accepted, Peer)>) {
-        let place = places.clone().acquire_owned().await.expect("the semaphore is never closed");
-        (place, self.listener.accept(tune).await)
-    }
 }
 
-async fn serve_connection<A, F>(
-    accepted: Accepted,
-    peer: Peer,
-    answer: A,
-    (idle, http2): (Duration, bool),
-    serving: Serving,
-) where
+async fn serve_connection<A, F>(accepted: Accepted, peer: Peer, answer: A, terms: Terms, serving: Serving)
+where
     A: Fn(Arrival) -> F + Send + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
@@ -182,7 +178,7 @@ async fn serve_connection<A, F>(
     let certificate = stream.client_certificate().map(Arc::new);
     let activity = Arc::new(Activity::default());
     let answer = move |request, busy| answer(Arrival { request, peer, certificate: certificate.clone(), busy });
-    serve_http(stream, peer, answer, idle, serving, http2, &activity).await;
+    serve_http(stream, peer, answer, terms, serving, &activity).await;
     if let Some(rest) = activity.take_rest() {
         rest.await;
     }
@@ -192,9 +188,8 @@ async fn serve_http<A, F>(
     stream: Socket,
     peer: Peer,
     answer: A,
-    idle: Duration,
+    terms: Terms,
     serving: Serving,
-    http2: bool,
     activity: &Arc<Activity>,
 ) where
     A: Fn(Request<Incoming>, Busy) -> F + Send + 'static,
@@ -202,6 +197,10 @@ async fn serve_http<A, F>(
 {
     let requests = activity.clone();
     let Serving { leaving, closed, stop, .. } = serving;
+    let Terms { idle, http2, room } = terms;
+    // Also when others want its room.
+    let stop = stop.child_token();
+    let _entered = room.enter(activity, stop.clone());
     let mut client = Client::new(stream, activity.clone());
     let protocol = tokio::select! {
         biased;
@@ -226,13 +225,15 @@ async fn serve_http<A, F>(
     let served = match protocol {
         Ok(Protocol::Http1) => {
             let builder = http1::Builder::new().max_buf_size(CLIENT_BUFFER).serve_connection(client, service);
-            attend(builder.with_upgrades(), |connection| connection.graceful_shutdown(), activity, idle, &stop).await
+            let stopped = stop.cancelled();
+            attend(builder.with_upgrades(), |connection| connection.graceful_shutdown(), activity, idle, stopped).await
         }
         Ok(Protocol::Http2) => {
             let connection = http2_builder().serve_connection(client, service);
             // Boxed: it is large, and would make every other connection's task as large.
             // It has a word for leaving that loses nothing, and so needs no last call.
-            Box::pin(attend(connection, |connection| connection.graceful_shutdown(), activity, idle, &closed)).await
+            let stopped = closed.run_until_cancelled(stop.cancelled());
+            Box::pin(attend(connection, |connection| connection.graceful_shutdown(), activity, idle, stopped)).await
         }
         Err(error) => return debug!(%peer, %error, "a client's connection ended before a request"),
     };
@@ -260,7 +261,7 @@ async fn attend<C>(
     finish: impl FnOnce(Pin<&mut C>),
     activity: &Activity,
     idle: Duration,
-    stop: &CancellationToken,
+    stopped: impl Future,
 ) -> Option<hyper::Result<()>>
 where
     C: Future<Output = hyper::Result<()>>,
@@ -269,7 +270,7 @@ where
     tokio::select! {
         biased;
         served = &mut connection => return Some(served),
-        () = stop.cancelled() => {}
+        _ = stopped => {}
         () = self::idle(activity, idle) => {}
     }
     finish(connection.as_mut());
@@ -291,11 +292,6 @@ async fn idle(activity: &Activity, period: Duration) {
         before = Some(mark);
         tokio::time::sleep(period).await;
     }
-}
-
-fn is_exhaustion(error: &io::Error) -> bool {
-    // ENFILE, EMFILE, ENOBUFS and ENOMEM: the listener stays readable, so that accepting at once would spin.
-    matches!(error.raw_os_error(), Some(23 | 24 | 105 | 12))
 }
 
 #[cfg(test)]

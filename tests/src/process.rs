@@ -45,10 +45,24 @@ impl Process {
     /// As [`Process::start`].
     #[must_use]
     pub fn start_in(environment: &[(&str, &str)], role: &str, yaml: &str, folder: &Scratch) -> Self {
+        Self::launch(Command::new(binary()), environment, role, yaml, folder)
+    }
+
+    /// The same by a command that prepares something and then becomes what stands behind it.
+    ///
+    /// # Panics
+    /// As [`Process::start`].
+    #[must_use]
+    pub fn start_by(command: &[&str], role: &str, yaml: &str, folder: &Scratch) -> Self {
+        let mut by = Command::new(command[0]);
+        by.args(&command[1..]).arg(binary());
+        Self::launch(by, &[], role, yaml, folder)
+    }
+
+    fn launch(mut command: Command, environment: &[(&str, &str)], role: &str, yaml: &str, folder: &Scratch) -> Self {
         static NEXT: AtomicU16 = AtomicU16::new(0);
         let file = format!("{role}-{}.yaml", NEXT.fetch_add(1, Ordering::Relaxed));
         folder.write(&file, yaml);
-        let mut command = Command::new(binary());
         command.args([role, "--log-level", "debug", "--config", &file]).current_dir(folder.path());
         let names_a_proxy = |name: &str| name.to_ascii_lowercase().ends_with("_proxy");
         for (name, _) in env::vars_os().filter(|(name, _)| names_a_proxy(&name.to_string_lossy())) {
