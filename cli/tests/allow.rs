@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 fn test_says_which_rule_or_why_not() {
     let folder = Folder::new();
     // The secrets are not needed for it.
-    fs::remove_file(folder.0.join("warehouse-7.token")).unwrap();
+    fs::remove_file(folder.0.file("warehouse-7.token")).unwrap();
     let check = |args: &[&str], code, fragments: &[&str]| {
         folder.check(&[&["allow", "test", "--config", "agent.yaml"], args].concat(), code, fragments)
     };
@@ -44,7 +44,7 @@ fn test_says_which_rule_or_why_not() {
 #[test]
 fn list_shows_what_is_in_force() {
     let folder = Folder::new();
-    fs::remove_file(folder.0.join("warehouse-7.token")).unwrap();
+    fs::remove_file(folder.0.file("warehouse-7.token")).unwrap();
     let list = |args: &[&str], code, fragments: &[&str]| {
         folder.check(&[&["allow", "list", "--config", "agent.yaml"], args].concat(), code, fragments)
     };
@@ -61,12 +61,12 @@ fn list_shows_what_is_in_force() {
     assert_eq!(answer[0]["rules"][1]["methods"], json!(["GET", "HEAD"]));
     folder.write(
         "long.yaml",
-        "services: { o: { upstream: http://h, allow: [ GET /a, { path: '/{f}', methods: [PUT, POST], query: none, max_body: 1MiB } ] } }\n",
+        "services: { o: { upstream: http://h, allow: [ GET /a, { path: '/{f}', methods: [PUT, POST], query: none, max_body: 1MiB, response_timeout: 5m } ] } }\n",
     );
     let table = "o at http://h:80, mode enforce
   rule  methods   path  conditions
   0     GET       /a
-  1     PUT,POST  /{f}  no query; max_body 1MiB
+  1     PUT,POST  /{f}  no query; max_body 1MiB; response_timeout 5m
 ";
     assert_eq!(
         String::from_utf8(folder.check(&["allow", "list", "--config", "long.yaml"], 0, &[]).stdout).unwrap(),
@@ -219,7 +219,7 @@ fn learn_reads_standard_input_and_lives_through_garbage() {
     folder.check(&["allow", "learn"], 2, &["AUDIT.jsonl"]);
     folder.write("audit.jsonl", &AUDIT.repeat(20));
     let mut command = folder.command(&["allow", "learn", "-"]);
-    let output = command.stdin(fs::File::open(folder.0.join("audit.jsonl")).unwrap()).output().unwrap();
+    let output = command.stdin(fs::File::open(folder.0.file("audit.jsonl")).unwrap()).output().unwrap();
     let (text, notes) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
     assert!(text.contains("- GET,DELETE /orders/{id}/lines  # 60 requests"), "{text}");
     assert_eq!(notes.matches("warning: standard input:").count(), 10, "{notes}");

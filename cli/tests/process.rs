@@ -13,7 +13,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use folder::{AGENT, Folder, GATEWAY};
+use folder::Folder;
+use settings::scratch::{AGENT, GATEWAY};
 
 impl Folder {
     fn start(&self, args: &[&str]) -> Running {

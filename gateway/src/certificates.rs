@@ -127,6 +127,7 @@ mod tests {
     use std::fs;
 
     use rcgen::{CertifiedKey, generate_simple_self_signed};
+    use settings::scratch::Scratch;
 
     use super::*;
 
@@ -137,7 +138,8 @@ mod tests {
 
     #[test]
     fn what_is_there_twice_is_used_if_it_can_be() {
-        let path = std::env::temp_dir().join(format!("reachback-{:x}.pem", getrandom::u64().unwrap()));
+        let folder = Scratch::new();
+        let path = folder.file("both.pem");
         fs::write(&path, pem()).unwrap();
         let files = TlsFiles { cert: path.clone(), key: path.clone(), client_ca: None, http2: false };
         let certificate = Certificate::new(Tls::new(&files, &files.read().unwrap()).unwrap());
@@ -167,6 +169,5 @@ mod tests {
         fs::write(&path, good).unwrap();
         certificate.look();
         assert_eq!((digest(), trouble()), (second, None), "what is in use is there again");
-        fs::remove_file(&path).unwrap();
     }
 }

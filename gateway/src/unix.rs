@@ -101,33 +101,14 @@ fn inode(path: &Path) -> io::Result<(u64, u64)> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use settings::scratch::Scratch;
 
     use super::*;
 
-    /// A folder, removed at the end.
-    struct Folder(PathBuf);
-
-    impl Folder {
-        fn new() -> Self {
-            static NEXT: AtomicU32 = AtomicU32::new(0);
-            let name = format!("reachback-unix-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-            let folder = std::env::temp_dir().join(name);
-            fs::create_dir_all(&folder).unwrap();
-            Self(folder)
-        }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
-    }
-
     #[tokio::test]
     async fn a_socket_has_its_rights_and_goes_with_its_owner() {
-        let folder = Folder::new();
-        let path = folder.0.join("a.sock");
+        let folder = Scratch::new();
+        let path = folder.file("a.sock");
         let socket = UnixSocket::bind(&path, 0o640).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o640);
         let (accepted, connected) = tokio::join!(socket.accept(), UnixStream::connect(&path));
@@ -138,15 +119,15 @@ mod tests {
 
     #[tokio::test]
     async fn only_a_dead_socket_gives_way() {
-        let folder = Folder::new();
-        let path = folder.0.join("a.sock");
+        let folder = Scratch::new();
+        let path = folder.file("a.sock");
         let living = UnixSocket::bind(&path, 0o600).unwrap();
         let error = UnixSocket::bind(&path, 0o600).unwrap_err();
         assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::AddrInUse, "another process listens there"));
         assert!(UnixStream::connect(&path).await.is_ok(), "the living one is as it was");
 
         // What a process leaves that was killed.
-        let stale = folder.0.join("stale.sock");
+        let stale = folder.file("stale.sock");
         drop(std::os::unix::net::UnixListener::bind(&stale).unwrap());
         assert!(stale.exists());
         let heir = UnixSocket::bind(&stale, 0o600).unwrap();
@@ -162,17 +143,17 @@ mod tests {
 
     #[tokio::test]
     async fn other_files_stay() {
-        let folder = Folder::new();
-        let path = folder.0.join("precious.txt");
+        let folder = Scratch::new();
+        let path = folder.file("precious.txt");
         fs::write(&path, "precious").unwrap();
         let error = UnixSocket::bind(&path, 0o600).unwrap_err();
         assert!(error.to_string().contains("no socket"), "{error}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
-        let link = folder.0.join("link.sock");
+        let link = folder.file("link.sock");
         std::os::unix::fs::symlink(&path, &link).unwrap();
         assert!(UnixSocket::bind(&link, 0o600).is_err());
         assert!(path.exists() && link.is_symlink());
-        let error = UnixSocket::bind(&folder.0.join("none/a.sock"), 0o600).unwrap_err();
+        let error = UnixSocket::bind(&folder.file("none/a.sock"), 0o600).unwrap_err();
         assert!(error.to_string().contains("folder"), "{error}");
     }
 }

@@ -9,6 +9,8 @@ pub mod limits;
 pub mod net;
 pub mod pem;
 pub mod report;
+#[cfg(feature = "scratch")]
+pub mod scratch;
 pub mod secret;
 mod shapes;
 pub mod source;

@@ -206,10 +206,12 @@ pub struct Setup<'a> {
     pub agent: &'a str,
     /// Keys of the service `orders`, as a flow mapping's inside: `host: preserve, response_timeout: 1s`.
     pub service: &'a str,
+    /// The rules of the service, as a list; [`ALLOW`] if it is empty.
+    pub allow: &'a str,
 }
 
-/// A gateway, an agent and an upstream. The service is `orders`; every path is allowed with the usual methods, PATCH
-/// is not.
+/// A gateway, an agent and an upstream. The service is `orders`; by default every path is allowed with the usual
+/// methods, PATCH is not.
 #[derive(Debug)]
 pub struct Bridge {
     /// The server.
@@ -220,7 +222,7 @@ pub struct Bridge {
     pub gateway: Sidecar,
 }
 
-/// What the agent of a [`Bridge`] allows.
+/// What an agent allows unless a test says otherwise.
 pub const ALLOW: &str = r#"[ "GET,HEAD,POST,PUT,DELETE,OPTIONS /**", "GET /" ]"#;
 
 impl Bridge {
@@ -231,12 +233,13 @@ impl Bridge {
 
     /// With a special configuration, and a link.
     pub async fn with(setup: Setup<'_>) -> Self {
+        Self::within(Path::new(""), setup).await
+    }
+
+    /// The same; relative paths in the agent's configuration start at `folder`.
+    pub async fn within(folder: &Path, setup: Setup<'_>) -> Self {
         let upstream = Upstream::start().await;
-        let facades = if setup.facades.is_empty() { FACADES } else { setup.facades };
-        let gateway = Sidecar::gateway(&gateway_with(facades, setup.gateway));
-        let agent = agent_yaml(gateway.address("tunnel"), upstream.address(), setup);
-        let agent = Sidecar::agent(&agent, Path::new(""));
-        gateway.until_links(1).await;
+        let (gateway, agent) = pair(upstream.address(), folder, setup).await;
         Self { upstream, agent, gateway }
     }
 
@@ -251,6 +254,16 @@ impl Bridge {
     pub fn facade(&self) -> SocketAddr {
         self.gateway.address("facade")
     }
+}
+
+/// A gateway, and an agent before any upstream, with a link between them; relative paths in the agent's configuration
+/// start at `folder`.
+pub async fn pair(upstream: SocketAddr, folder: &Path, setup: Setup<'_>) -> (Sidecar, Sidecar) {
+    let facades = if setup.facades.is_empty() { FACADES } else { setup.facades };
+    let gateway = Sidecar::gateway(&gateway_with(facades, setup.gateway));
+    let agent = Sidecar::agent(&agent_yaml(gateway.address("tunnel"), upstream, setup), folder);
+    gateway.until_links(1).await;
+    (gateway, agent)
 }
 
 /// A gateway's usual configuration.
@@ -275,9 +288,10 @@ pub fn gateway_with(facades: &str, more: &str) -> String {
 /// An agent's usual configuration.
 #[must_use]
 pub fn agent_yaml(tunnel: SocketAddr, upstream: SocketAddr, setup: Setup<'_>) -> String {
-    let Setup { agent, service, .. } = setup;
+    let Setup { agent, service, allow, .. } = setup;
+    let allow = if allow.is_empty() { ALLOW } else { allow };
     format!(
         "name: agent\ngateways: [ ws://{tunnel} ]\nadmin: {{ listen: 127.0.0.1:0 }}\n{agent}\n\
-         services:\n  orders: {{ upstream: \"http://{upstream}\", allow: {ALLOW}, {service} }}\n"
+         services:\n  orders: {{ upstream: \"http://{upstream}\", allow: {allow}, {service} }}\n"
     )
 }

@@ -163,9 +163,18 @@ impl Raw {
         };
         let bodiless = method == "HEAD" || matches!(head.word(1), "204" | "304");
         let left = if bodiless { Left::Length(0) } else { head.framing(Left::UntilClose) };
-        let (body, whole) = within("an answer's body", self.reader.body(left)).await;
+        let (body, whole) = self.left(left).await;
         let trailers = std::mem::take(&mut self.reader.trailers);
         Some(Answer { interim, head, body, whole, trailers })
+    }
+
+    /// The body behind a head, and whether it was whole.
+    pub async fn body(&mut self, head: &Head) -> (Vec<u8>, bool) {
+        self.left(head.framing(Left::UntilClose)).await
+    }
+
+    async fn left(&mut self, left: Left) -> (Vec<u8>, bool) {
+        within("an answer's body", self.reader.body(left)).await
     }
 
     /// The next answer.

@@ -28,7 +28,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::wait::within;
+use crate::{client::Connected, wait::within};
 
 /// A connection of an application.
 #[derive(Clone, Debug)]
@@ -55,7 +55,14 @@ impl Client {
     /// # Panics
     /// If nobody listens.
     pub async fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).await.expect("somebody listens");
+        Self::over(TcpStream::connect(address).await.expect("somebody listens")).await
+    }
+
+    /// Speaks over a connection that is there already.
+    ///
+    /// # Panics
+    /// If the other side speaks no HTTP/2.
+    pub async fn over(stream: impl Connected + 'static) -> Self {
         let mut builder = client::Builder::new();
         // A stream that a test does not read must not hold up the others here already.
         builder.initial_connection_window_size(16 * 1024 * 1024);

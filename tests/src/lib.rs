@@ -8,6 +8,7 @@
 //! - [`peer`]: a gateway or an agent that says whatever a test tells it to.
 //! - [`issuer`]: somebody who signs tokens.
 //! - [`proxy`]: a proxy on the way to a gateway.
+//! - [`scratch`]: a folder for files, and the files of the documentation.
 //! - [`targets`]: what an attacker tries as a request target, and what must pass.
 //! - [`tls`]: an authority, what ends TLS in front of a gateway, and a client for facades that speak it.
 //!
@@ -23,8 +24,9 @@ pub mod pattern;
 pub mod peer;
 pub mod process;
 pub mod proxy;
-pub mod scratch;
 pub mod targets;
 pub mod tls;
 pub mod upstream;
 pub mod wait;
+
+pub use settings::scratch;

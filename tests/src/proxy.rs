@@ -11,6 +11,62 @@ use tokio::{
     task::JoinHandle,
 };
 
+use crate::{
+    bridge::{self, ALLOW, Sidecar},
+    client::call,
+    scratch::Scratch,
+    upstream::Upstream,
+};
+
+/// What is beyond a proxy: a gateway that wants a token, and a folder with that for an agent; and an upstream beside the
+/// agent.
+#[derive(Debug)]
+pub struct Beyond {
+    /// The gateway.
+    pub gateway: Sidecar,
+    /// The upstream.
+    pub upstream: Upstream,
+    /// Where the agent's files are.
+    pub folder: Scratch,
+}
+
+/// The token that opens the gateway.
+pub const TOKEN: &str = "seven-0123456789abcdef";
+
+impl Beyond {
+    /// `more`: further keys of the gateway.
+    ///
+    /// # Panics
+    /// If the folder cannot be written.
+    pub async fn start(more: &str) -> Self {
+        let folder = Scratch::new();
+        folder.write("seven.token", TOKEN);
+        let token = folder.file("seven.token");
+        let agents = format!("agents: [ {{ name: a, token_file: {}, services: [ orders ] }} ]", token.display());
+        let gateway = Sidecar::gateway(&bridge::gateway_yaml(&format!("{more}\n{agents}")));
+        Self { gateway, upstream: Upstream::start().await, folder }
+    }
+
+    /// The configuration of an agent that dials this URL; `more`: further keys.
+    #[must_use]
+    pub fn agent_yaml(&self, gateway: &str, more: &str) -> String {
+        format!(
+            "gateways: [ {gateway} ]\ntoken_file: seven.token\nadmin: {{ listen: 127.0.0.1:0 }}\n{more}\n\
+             services: {{ orders: {{ upstream: \"http://{}\", allow: {ALLOW} }} }}\n",
+            self.upstream.address()
+        )
+    }
+
+    /// A call reaches the upstream.
+    ///
+    /// # Panics
+    /// If it does not.
+    pub async fn answers(&self) {
+        let answer = call(self.gateway.address("facade"), "GET", "/bytes/9", "").await;
+        assert_eq!((answer.status(), answer.body.len()), (200, 9));
+    }
+}
+
 /// The proxy; it and all its connections end when it is dropped.
 #[derive(Debug)]
 pub struct Proxy {

@@ -1,6 +1,7 @@
 //! TLS: what ends it in front of a gateway, with a certificate authority of its own; and a client for facades.
 
 use std::{
+    io,
     net::{IpAddr, SocketAddr},
     sync::Arc,
 };
@@ -20,6 +21,8 @@ use tokio::{
     task::JoinHandle,
 };
 use tokio_rustls::{TlsAcceptor, TlsConnector, client::TlsStream};
+
+use crate::scratch::Scratch;
 
 /// The relay; it ends when it is dropped.
 #[derive(Debug)]
@@ -134,11 +137,38 @@ pub fn identity() -> (String, String) {
     (cert.pem(), signing_key.serialize_pem())
 }
 
-/// Connects to `localhost` at an address, and trusts this certificate (PEM) alone.
+/// A facade for `orders` that speaks TLS, as an item of a gateway's list, and the certificate to trust, which is left in
+/// the folder as `cert.pem`. `more`: further keys.
+///
+/// # Panics
+/// If no certificate can be made.
+#[must_use]
+pub fn facade(folder: &Scratch, more: &str) -> (String, String) {
+    let (certificate, key) = identity();
+    folder.write("both.pem", &format!("{key}{certificate}"));
+    folder.write("cert.pem", &certificate);
+    let file = folder.path().join("both.pem");
+    let item =
+        format!("  - {{ listen: 127.0.0.1:0, service: orders, tls: {{ cert_file: {} }}{more} }}\n", file.display());
+    (item, certificate)
+}
+
+/// Connects to `localhost` at an address to speak HTTP/1.1, and trusts this certificate (PEM) alone.
 ///
 /// # Panics
 /// If nobody listens, or somebody else does.
 pub async fn connect(address: SocketAddr, certificate: &str) -> TlsStream<TcpStream> {
+    offer(address, certificate, &["http/1.1"]).await.expect("the certificate is the one that is trusted")
+}
+
+/// The same with a choice of protocols (ALPN, RFC 7301).
+///
+/// # Errors
+/// If the other side wants none of them, or is somebody else.
+///
+/// # Panics
+/// If nobody listens.
+pub async fn offer(address: SocketAddr, certificate: &str, protocols: &[&str]) -> io::Result<TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
     let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).expect("it is a certificate");
     roots.add(certificate).expect("it can be trusted");
@@ -147,11 +177,8 @@ pub async fn connect(address: SocketAddr, certificate: &str) -> TlsStream<TcpStr
         .expect("the provider knows the versions")
         .with_root_certificates(roots)
         .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
     let stream = TcpStream::connect(address).await.expect("somebody listens");
     let name = ServerName::try_from("localhost").expect("it is a name");
-    TlsConnector::from(Arc::new(config))
-        .connect(name, stream)
-        .await
-        .expect("the certificate is the one that is trusted")
+    TlsConnector::from(Arc::new(config)).connect(name, stream).await
 }

@@ -202,36 +202,26 @@ mod tests {
     use std::{
         fs,
         os::unix::fs::{PermissionsExt as _, symlink},
-        path::PathBuf,
-        sync::atomic::AtomicU32,
     };
+
+    use settings::scratch::Scratch;
 
     use super::*;
 
-    /// A folder for a log, removed at the end.
-    struct Folder(PathBuf);
+    /// A folder for a log.
+    struct Folder(Scratch);
 
     impl Folder {
         fn new() -> Self {
-            static NEXT: AtomicU32 = AtomicU32::new(0);
-            let name = format!("reachback-audit-{}-{}", std::process::id(), NEXT.fetch_add(1, Relaxed));
-            let folder = std::env::temp_dir().join(name);
-            fs::create_dir_all(&folder).unwrap();
-            Self(folder)
+            Self(Scratch::new())
         }
 
         fn log(&self) -> AuditLog {
-            AuditLog::open(&AuditTarget::File(self.0.join("log"))).unwrap()
+            AuditLog::open(&AuditTarget::File(self.0.file("log"))).unwrap()
         }
 
         fn read(&self, name: &str) -> String {
-            fs::read_to_string(self.0.join(name)).unwrap_or_default()
-        }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
+            fs::read_to_string(self.0.file(name)).unwrap_or_default()
         }
     }
 
@@ -252,17 +242,17 @@ mod tests {
             assert_eq!(log.record(text("late")).await, Err(Unrecorded), "it takes nothing more");
         }
         assert_eq!(folder.read("log"), format!("{}{}", "a\n".repeat(AUDIT_LINES * 2), "b\n".repeat(AUDIT_LINES * 2)));
-        let mode = fs::metadata(folder.0.join("log")).unwrap().permissions().mode();
+        let mode = fs::metadata(folder.0.file("log")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "only its owner reads it");
     }
 
     #[tokio::test]
     async fn what_is_no_file_is_refused() {
         let folder = Folder::new();
-        let open = |name: &str| AuditLog::open(&AuditTarget::File(folder.0.join(name))).map(|_| ());
+        let open = |name: &str| AuditLog::open(&AuditTarget::File(folder.0.file(name))).map(|_| ());
         assert!(open("").is_err(), "a folder");
         assert!(open("none/log").is_err());
-        let made = std::process::Command::new("mkfifo").arg(folder.0.join("pipe")).status();
+        let made = std::process::Command::new("mkfifo").arg(folder.0.file("pipe")).status();
         if made.is_ok_and(|made| made.success()) {
             assert!(open("pipe").unwrap_err().to_string().contains("a pipe"));
         }
@@ -272,7 +262,7 @@ mod tests {
     #[tokio::test]
     async fn a_full_disk_stops_what_passes_and_loses_none_of_it() {
         let folder = Folder::new();
-        symlink("/dev/full", folder.0.join("log")).unwrap();
+        symlink("/dev/full", folder.0.file("log")).unwrap();
         let log = folder.log();
         log.record(text("first")).await.unwrap();
         while log.status().error.is_none() {
@@ -286,7 +276,7 @@ mod tests {
         assert_eq!(log.record(text("refused")).await, Err(Unrecorded), "at once, by now");
         assert_eq!((log.status().state, log.status().lost, log.status().written), ("failing", 2, 0));
 
-        fs::remove_file(folder.0.join("log")).unwrap();
+        fs::remove_file(folder.0.file("log")).unwrap();
         log.reopen();
         while log.status().error.is_some() || !folder.read("log").contains("lost") {
             tokio::task::yield_now().await;

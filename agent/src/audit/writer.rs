@@ -150,11 +150,14 @@ fn open_file(path: &Path) -> io::Result<File> {
 
 #[cfg(test)]
 mod tests {
+    use settings::scratch::Scratch;
+
     use super::*;
 
     #[test]
     fn a_line_that_was_cut_stands_whole_in_the_new_file() {
-        let path = std::env::temp_dir().join(format!("reachback-audit-cut-{}", std::process::id()));
+        let folder = Scratch::new();
+        let path = folder.file("log");
         for (written, left) in [(0, "one\ntwo\n"), (2, "one\ntwo\n"), (4, "two\n"), (6, "two\n"), (8, "")] {
             let mut writer = Writer::open(AuditTarget::File(path.clone())).unwrap();
             writer.pending = b"one\ntwo\n".to_vec();
@@ -166,6 +169,5 @@ mod tests {
             assert_eq!(fs::read_to_string(&path).unwrap(), left, "after {written} bytes");
             assert!(writer.pending.is_empty() && writer.written == 0);
         }
-        fs::remove_file(&path).unwrap();
     }
 }

@@ -27,7 +27,7 @@ use settings::{Findings, Invalid, Limits, Source, Token};
 pub use trust::CertificateFiles;
 pub use url::{GatewayUrl, Upstream};
 
-use crate::whitelist::{self, Host, Mode, Rule, Whitelist};
+use crate::whitelist::{self, Host, Mode, Rule, Times, Whitelist};
 
 /// Where gateways offer the tunnel unless their URL says otherwise.
 pub const PATH: &str = proto::link::upgrade::DEFAULT_PATH;
@@ -145,16 +145,12 @@ pub struct Service {
     pub trust_forwarded: bool,
     /// How long the upstream may take to accept a connection.
     pub connect_timeout: Duration,
-    /// How long the upstream may take from the end of the request to the first byte of its answer.
-    pub response_timeout: Duration,
-    /// How long a body may stand still; `None` for as long as it likes, because event streams do.
-    pub idle_timeout: Option<Duration>,
+    /// How long an exchange may take where its rule says nothing else.
+    pub times: Times,
     /// Requests at the upstream at once.
     pub max_in_flight: u32,
     /// Whether an idempotent request may be sent again when the upstream closes an idle connection under it.
     pub retry: bool,
-    /// How long the whole exchange may take, if it is none that goes on by its nature.
-    pub total_timeout: Option<Duration>,
 }
 
 /// What an upstream speaks.
@@ -235,6 +231,7 @@ pub fn services_of(source: &Source) -> Result<Vec<Service>, Invalid> {
 pub fn whitelist(services: &[Service]) -> Whitelist {
     Whitelist::new(services.iter().map(|service| {
         let rules = whitelist::Service::new(service.allow.clone(), service.host.clone());
-        (service.name.clone(), rules.with_trust_forwarded(service.trust_forwarded).with_mode(service.mode))
+        let rules = rules.with_trust_forwarded(service.trust_forwarded).with_mode(service.mode);
+        (service.name.clone(), rules.with_times(service.times))
     }))
 }

@@ -10,21 +10,25 @@ use settings::{
 };
 
 use super::{
+    Protocol,
     raw::{RawQuery, RawRule},
-    service::WAITS,
+    service::{WAITS, WAITS_OR_NONE},
 };
-use crate::whitelist::{Limits, LongForm, Part, Query, Rate, Rule, RuleError, Upgrade, Values, duplicate};
+use crate::whitelist::{Limits, LongForm, Part, Query, Rate, Rule, RuleError, Times, Upgrade, Values, duplicate};
 
 /// Requests that a rate may name: beyond a million at once there is nothing to limit.
 const REQUESTS: RangeInclusive<u32> = 1..=1_000_000;
 
-/// Checks all rules of a service. None is there twice, and none waits for a header that is never passed on.
-pub(super) fn check_all(
-    raw: &[TextOr<Keys<RawRule>>],
-    trust_forwarded: bool,
-    found: &mut Findings<'_>,
-) -> Option<Vec<Rule>> {
-    let checked: Vec<_> = raw.iter().map(|raw| check(raw, trust_forwarded, found)).collect();
+/// What of its service decides whether a rule could ever hold.
+#[derive(Clone, Copy)]
+pub(super) struct Around {
+    pub(super) trust_forwarded: bool,
+    pub(super) protocol: Protocol,
+}
+
+/// Checks all rules of a service. None is there twice, and none is of no use in it.
+pub(super) fn check_all(raw: &[TextOr<Keys<RawRule>>], around: Around, found: &mut Findings<'_>) -> Option<Vec<Rule>> {
+    let checked: Vec<_> = raw.iter().map(|raw| check(raw, around, found)).collect();
     let rules: Vec<Rule> = checked.into_iter().collect::<Option<_>>()?;
     if let Some((again, first)) = duplicate(&rules) {
         let place = raw[again].place();
@@ -37,7 +41,7 @@ pub(super) fn check_all(
     Some(rules)
 }
 
-fn check(raw: &TextOr<Keys<RawRule>>, trust_forwarded: bool, found: &mut Findings<'_>) -> Option<Rule> {
+fn check(raw: &TextOr<Keys<RawRule>>, around: Around, found: &mut Findings<'_>) -> Option<Rule> {
     let rule = match raw {
         TextOr::Other(long) => check_long(&long.value.0, long.place, found),
         _ => found.parsed(&raw.text(found.source())?, short),
@@ -47,12 +51,27 @@ fn check(raw: &TextOr<Keys<RawRule>>, trust_forwarded: bool, found: &mut Finding
                     `headers`: whatever names one is denied";
         found.warn(raw.place(), text);
     }
-    let Some(header) = rule.identity_header().filter(|_| !trust_forwarded) else { return Some(rule) };
+    match useless(&rule, raw, around) {
+        None => Some(rule),
+        Some((place, fault)) => {
+            found.fault(place.unwrap_or(raw.place()), fault);
+            None
+        }
+    }
+}
+
+/// What a rule says that could never hold in this service, and where.
+fn useless(rule: &Rule, raw: &TextOr<Keys<RawRule>>, around: Around) -> Option<(Option<Place>, Fault)> {
+    let long = if let TextOr::Other(long) = raw { Some(&long.value.0) } else { None }?;
+    if let Some(upgrade) = long.upgrade.as_ref().filter(|_| around.protocol == Protocol::H2c) {
+        let what = "an upstream with `protocol: h2c` is spoken to in HTTP/2, which has no upgrades";
+        let remedy = "remove `upgrade`; if the server speaks HTTP/1.1 too, make its WebSockets a service of their own";
+        return Some((Some(upgrade.place), Fault::new(what, remedy)));
+    }
+    let header = rule.identity_header().filter(|_| !around.trust_forwarded)?;
     let what = format!("`{header}` says who the client is and never reaches the upstream, so this could never hold");
-    let place = header_place(raw, header).unwrap_or(raw.place());
-    found
-        .fault(place, Fault::new(what, "remove the condition, or set `trust_forwarded: true` if no gateway could lie"));
-    None
+    let fault = Fault::new(what, "remove the condition, or set `trust_forwarded: true` if no gateway could lie");
+    Some((header_place(long, header), fault))
 }
 
 fn short(text: &str) -> Result<Rule, Fault> {
@@ -78,7 +97,7 @@ fn check_long(raw: &RawRule, place: Place, found: &mut Findings<'_>) -> Option<R
     let headers = headers(raw.headers.as_ref(), found);
     let upgrade = found.optional(raw.upgrade.as_ref(), |word| one_of(word, &[("websocket", Upgrade::WebSocket)]));
     let max_body = found.optional(raw.max_body.as_ref(), bytes);
-    let timeout = found.optional(raw.timeout.as_ref(), duration_within(WAITS));
+    let times = times(raw, found);
     let rate = found.optional(raw.rate.as_ref(), rate);
     let long = LongForm {
         path: path?,
@@ -88,7 +107,7 @@ fn check_long(raw: &RawRule, place: Place, found: &mut Findings<'_>) -> Option<R
         encoded_slash: encoded_slash?,
         headers: headers?,
         upgrade: upgrade?,
-        limits: Limits { max_body: max_body?, timeout: timeout?, rate: rate? },
+        limits: Limits { max_body: max_body?, times: times?, rate: rate? },
     };
     match long.rule() {
         Ok(rule) => Some(rule),
@@ -98,6 +117,14 @@ fn check_long(raw: &RawRule, place: Place, found: &mut Findings<'_>) -> Option<R
             None
         }
     }
+}
+
+fn times(raw: &RawRule, found: &mut Findings<'_>) -> Option<Times> {
+    let response = found.optional(raw.response_timeout.as_ref(), duration_within(WAITS));
+    let idle = found.optional(raw.idle_timeout.as_ref(), duration_within(WAITS_OR_NONE));
+    let total = found.optional(raw.total_timeout.as_ref(), duration_within(WAITS_OR_NONE));
+    let whole = found.optional(raw.timeout.as_ref(), duration_within(WAITS));
+    Some(Times { response: response?, idle: idle?, total: total?, whole: whole? })
 }
 
 fn anything(text: &str) -> Result<String, Fault> {
@@ -184,6 +211,8 @@ fn place_of(error: &RuleError, raw: &RawRule, source: &Source) -> Option<Place> 
         Part::EncodedSlash => raw.encoded_slash.as_ref().map(|text| text.place),
         Part::MaxBody => raw.max_body.as_ref().map(|text| text.place),
         Part::Timeout => raw.timeout.as_ref().map(|text| text.place),
+        Part::ResponseTimeout => raw.response_timeout.as_ref().map(|text| text.place),
+        Part::TotalTimeout => raw.total_timeout.as_ref().map(|text| text.place),
         Part::Upgrade => raw.upgrade.as_ref().map(|text| text.place),
         Part::Rate => raw.rate.as_ref().map(|text| text.place),
         _ => None,
@@ -197,15 +226,16 @@ fn value_place(values: &TextOr<Vec<Text>>, at: usize) -> Place {
     }
 }
 
-fn header_place(raw: &TextOr<Keys<RawRule>>, name: &str) -> Option<Place> {
-    let TextOr::Other(long) = raw else { return None };
-    let mut headers = long.value.0.headers.as_ref()?.value.0.iter();
+fn header_place(raw: &RawRule, name: &str) -> Option<Place> {
+    let mut headers = raw.headers.as_ref()?.value.0.iter();
     headers.find(|(key, _)| key.value.eq_ignore_ascii_case(name)).map(|(key, _)| key.place)
 }
 
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+
+    use settings::scratch::says;
 
     use super::super::{Config, Service};
     use super::*;
@@ -231,13 +261,15 @@ mod tests {
     - path: /files/*
       methods: [PUT]
       max_body: 10MiB
-      timeout: 90s
+      response_timeout: 2m
+      idle_timeout: 0s
+      total_timeout: 1h
       rate: 100/m
       encoded_slash: data
       matrix: true
       query: none
       headers: { X-Tenant: acme, x-version: [ 1, "2.0" ] }
-    - { path: /ws, methods: [GET], upgrade: websocket, query: opaque, matrix: false }
+    - { path: /ws, methods: [GET], upgrade: websocket, query: opaque, matrix: false, timeout: 90s }
 "#;
         let rules: Vec<_> = service(text).allow.iter().map(ToString::to_string).collect();
         assert_eq!(
@@ -247,8 +279,8 @@ mod tests {
                 "GET,HEAD /orders/{id}",
                 "GET /search (query all=true page=* type=public|shared (required) v=1.10)",
                 "PUT /files/* (no query; matrix; encoded_slash; header x-tenant=acme; header x-version=1|2.0; \
-                 max_body 10MiB; timeout 90s; rate 100/m)",
-                "GET /ws (upgrade websocket)",
+                 max_body 10MiB; response_timeout 2m; idle_timeout 0s; total_timeout 1h; rate 100/m)",
+                "GET /ws (upgrade websocket; timeout 90s)",
             ]
         );
         assert_eq!(service("    - GET /a\n").allow[0].limits(), Limits::default());
@@ -258,9 +290,7 @@ mod tests {
     fn what_is_wrong_is_pointed_at() {
         let check = |rules: &str, fragments: &[&str]| {
             let report = config(rules).expect_err(rules).to_string();
-            for fragment in fragments {
-                assert!(report.contains(fragment), "{rules}\nlacks {fragment:?}:\n{report}");
-            }
+            says(&report, rules, fragments);
         };
         let rule = |keys: &str, fragments: &[&str]| check(&format!("    - {{ {keys} }}\n"), fragments);
         let with = |keys: &str, fragments: &[&str]| rule(&format!("path: /a/*, methods: [GET], {keys}"), fragments);
@@ -297,6 +327,10 @@ mod tests {
         with("max_body: 0", &["agent.yaml:6:47", "0 bytes"]);
         with("max_body: 1MB", &["agent.yaml:6:47", "is not a size"]);
         with("timeout: 0s", &["agent.yaml:6:46", "write 1ms to 24h"]);
+        with("response_timeout: 0s", &["agent.yaml:6:55", "write 1ms to 24h"]);
+        with("idle_timeout: 25h", &["agent.yaml:6:51", "write 0s to 24h"]);
+        with("total_timeout: 1d", &["agent.yaml:6:52", "is not a duration"]);
+        with("timeout: 1m, total_timeout: 1h", &["agent.yaml:6:65", "keep one of the two"]);
         with("upgrade: h2c", &["agent.yaml:6:46", "write `websocket`"]);
         rule("path: /a, methods: [PUT], upgrade: websocket", &["agent.yaml:6:44", "only a GET"]);
         for bad in ["10", "10/d", "/s", "0/s", "1000001/s", "1.5/s", "-1/s"] {

@@ -13,10 +13,13 @@ use settings::{
 use super::{
     CONNECT_TIMEOUT, MAX_IN_FLIGHT, Protocol, RESPONSE_TIMEOUT, Service, Upstream, raw::RawService, rule, url,
 };
-use crate::whitelist::{Host, Mode};
+use crate::whitelist::{Host, Mode, Times};
 
 /// Waits for an upstream: below a millisecond nothing answers, beyond a day nobody listens any more.
 pub(super) const WAITS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(24 * 3600);
+
+/// Waits that may also be for ever, which is written as 0s.
+pub(super) const WAITS_OR_NONE: RangeInclusive<Duration> = Duration::ZERO..=*WAITS.end();
 
 /// Most requests at one upstream: each has a connection, and beyond it a machine has no ports left.
 const MOST_IN_FLIGHT: u32 = 65_536;
@@ -57,7 +60,11 @@ fn check(name: &Text, raw: &RawService, found: &mut Findings<'_>) -> Option<Serv
     let upstream = found.required(raw.upstream.as_ref(), (Some(name.place), missing), url::upstream);
     let protocol = found.or(raw.protocol.as_ref(), Protocol::Http1, protocol);
     let trust_forwarded = found.or(raw.trust_forwarded.as_ref(), false, switch);
-    let allow = rule::check_all(&raw.allow, trust_forwarded.unwrap_or(true), found);
+    let around = rule::Around {
+        trust_forwarded: trust_forwarded.unwrap_or(true),
+        protocol: protocol.unwrap_or(Protocol::Http1),
+    };
+    let allow = rule::check_all(&raw.allow, around, found);
     if raw.allow.is_empty() {
         found.warn(
             name.place,
@@ -68,10 +75,9 @@ fn check(name: &Text, raw: &RawService, found: &mut Findings<'_>) -> Option<Serv
     let host = host_field(raw.host.as_ref(), upstream.as_ref(), found);
     let wait = || duration_within(WAITS);
     let connect_timeout = found.or(raw.connect_timeout.as_ref(), CONNECT_TIMEOUT, wait());
-    let response_timeout = found.or(raw.response_timeout.as_ref(), RESPONSE_TIMEOUT, wait());
-    let or_none = || duration_within(Duration::ZERO..=*WAITS.end());
-    let idle = found.or(raw.idle_timeout.as_ref(), Duration::ZERO, or_none());
-    let total = found.or(raw.total_timeout.as_ref(), Duration::ZERO, or_none());
+    let response = found.or(raw.response_timeout.as_ref(), RESPONSE_TIMEOUT, wait());
+    let idle = found.optional(raw.idle_timeout.as_ref(), duration_within(WAITS_OR_NONE));
+    let total = found.optional(raw.total_timeout.as_ref(), duration_within(WAITS_OR_NONE));
     let max_in_flight = found.or(raw.max_in_flight.as_ref(), MAX_IN_FLIGHT, count_within(1..=MOST_IN_FLIGHT));
     let retry = found.or(raw.retry.as_ref(), true, |word| one_of(word, &[("on", true), ("off", false)]));
     Some(Service {
@@ -85,9 +91,7 @@ fn check(name: &Text, raw: &RawService, found: &mut Findings<'_>) -> Option<Serv
         host: host?,
         trust_forwarded: trust_forwarded?,
         connect_timeout: connect_timeout?,
-        response_timeout: response_timeout?,
-        idle_timeout: Some(idle?).filter(|idle| !idle.is_zero()),
-        total_timeout: Some(total?).filter(|total| !total.is_zero()),
+        times: Times { response: Some(response?), idle: idle?, total: total?, whole: None },
     })
 }
 

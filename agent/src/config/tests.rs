@@ -1,28 +1,22 @@
 //! Configurations good and bad, and what is said about the bad ones.
 
-use std::{
-    fs,
-    path::PathBuf,
-    process,
-    sync::atomic::{AtomicU32, Ordering},
-};
+use std::fs;
 
 use http::HeaderValue;
-use settings::Source;
+use settings::{
+    Source,
+    scratch::{AGENT, Scratch, says, slips},
+};
 
 use super::*;
 
-/// A folder with token and CA files, removed at the end.
-struct Folder(PathBuf);
+/// A folder with token and CA files.
+struct Folder(Scratch);
 
 impl Folder {
     fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let folder = std::env::temp_dir().join(format!("reachback-agent-config-{}-{number}", process::id()));
-        fs::create_dir_all(&folder).unwrap();
+        let folder = Scratch::with_token();
         for (name, text) in [
-            ("warehouse-7.token", "seven-0123456789abcdef\n"),
             ("short.token", "short\n"),
             ("proxy.credentials", "ada:love lace\n"),
             ("ca.pem", &PEM.repeat(2)),
@@ -30,19 +24,13 @@ impl Folder {
             ("no.pem", "hello\n"),
             ("cut.pem", &PEM[..40]),
         ] {
-            fs::write(folder.join(name), text).unwrap();
+            folder.write(name, text);
         }
         Self(folder)
     }
 
     fn config(&self, text: &str) -> Result<Config, Invalid> {
-        Config::from_source(&Source::file("agent.yaml", text, &self.0))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+        Config::from_source(&Source::file("agent.yaml", text, self.0.path()))
     }
 }
 
@@ -61,20 +49,9 @@ VN7xkLQLPEb8r+Lj2PewRZrtOf+vwXUfVusFAiEA5dh04DbpHUTxSnA8+GnJpsE/\n\
 -----END CERTIFICATE-----\n\
 ";
 
-const OF_THE_ISSUE: &str = r#"# agent.yaml
-name: warehouse-7
-gateways: [ws://127.0.0.1:7100]
-token_file: warehouse-7.token
-admin: { listen: 127.0.0.1:7201 }
-services:
-  orders:
-    upstream: http://127.0.0.1:3000
-    allow: [ "GET /orders", "GET,HEAD /orders/{id}", "POST /orders" ]
-"#;
-
 #[test]
-fn the_file_of_the_issue() {
-    let config = Folder::new().config(OF_THE_ISSUE).unwrap();
+fn the_file_of_the_documentation() {
+    let config = Folder::new().config(AGENT).unwrap();
     assert_eq!(config.name, "warehouse-7");
     assert_eq!(config.gateways[0].to_string(), "ws://127.0.0.1:7100/reachback/v1");
     assert_eq!(config.token.as_ref().unwrap().expose(), "seven-0123456789abcdef");
@@ -86,8 +63,8 @@ fn the_file_of_the_issue() {
     assert!(!orders.trust_forwarded);
     assert_eq!(orders.protocol, Protocol::Http1);
     assert_eq!((orders.mode, &config.audit_log, &config.origin), (Mode::Enforce, &None, &None));
-    assert_eq!((orders.connect_timeout, orders.response_timeout), (CONNECT_TIMEOUT, RESPONSE_TIMEOUT));
-    assert_eq!((orders.idle_timeout, orders.total_timeout), (None, None));
+    assert_eq!(orders.connect_timeout, CONNECT_TIMEOUT);
+    assert_eq!(orders.times, Times { response: Some(RESPONSE_TIMEOUT), ..Times::default() });
     assert_eq!((config.drain_grace, config.reresolve, config.links), (DRAIN_GRACE, RERESOLVE, 1));
     assert_eq!((config.limits.streams, config.limits.growth()), (1024, 64 << 20));
     assert_eq!((config.ca, config.warnings), (None, Vec::new()));
@@ -124,7 +101,7 @@ limits: { streams_per_link: 10, window: 64KiB, memory_per_link: 1MiB }
 "#;
     let folder = Folder::new();
     let config = folder.config(text).unwrap();
-    assert_eq!(config.audit_log, Some(AuditTarget::File(folder.0.join("audit.jsonl"))));
+    assert_eq!(config.audit_log, Some(AuditTarget::File(folder.0.file("audit.jsonl"))));
     let gateways: Vec<_> = config.gateways.iter().map(ToString::to_string).collect();
     assert_eq!(gateways, ["wss://gw.example.org:443/reachback/v1", "ws://[::1]:7100/t/v1"]);
     let authorities: Vec<_> = config.gateways.iter().map(GatewayUrl::authority).collect();
@@ -138,9 +115,8 @@ limits: { streams_per_link: 10, window: 64KiB, memory_per_link: 1MiB }
     assert_eq!((a.upstream.host.as_str(), a.upstream.authority().as_str()), ("::1", "[::1]:81"));
     assert_eq!((a.protocol, b.protocol), (Protocol::H2c, Protocol::Http1));
     assert_eq!(a.host, Host::Fixed(HeaderValue::from_static("api.internal:8080")));
-    assert_eq!((a.connect_timeout.as_secs(), a.response_timeout.as_secs()), (1, 300));
-    let seconds = |time: Option<Duration>| time.map(|time| time.as_secs());
-    assert_eq!((seconds(a.idle_timeout), seconds(a.total_timeout)), (Some(90), Some(600)));
+    let [response, idle, total] = [300, 90, 600].map(|seconds| Some(Duration::from_secs(seconds)));
+    assert_eq!((a.connect_timeout.as_secs(), a.times), (1, Times { response, idle, total, whole: None }));
     assert_eq!((config.limits.window, config.limits.growth()), (65536, 384 * 1024));
     let [warning] = config.warnings.as_slice() else { panic!("one warning: {:?}", config.warnings) };
     assert!(warning.starts_with("agent.yaml:11:3: nothing of `b.acme` is allowed"), "{warning}");
@@ -152,9 +128,7 @@ fn check(text: &str, fragments: &[&str]) {
         "gateways: [ ws://127.0.0.1:7100 ]\nservices:\n  orders: { upstream: http://127.0.0.1:1, allow: [ GET / ] }\n";
     let text = text.replace('§', good);
     let report = Folder::new().config(&text).expect_err(&text).to_string();
-    for fragment in fragments {
-        assert!(report.contains(fragment), "{text}\nlacks {fragment:?}:\n{report}");
-    }
+    says(&report, &text, fragments);
 }
 
 /// What is said of a service with these keys, which stand on line 3 from column 8 on.
@@ -248,6 +222,10 @@ fn wrong_services() {
     service("upstream: http://a, connect_timeout: 0s", &["agent.yaml:3:45", "write 1ms to 24h"]);
     service("upstream: http://a, response_timeout: 0s", &["agent.yaml:3:46", "write 1ms to 24h"]);
     service("upstream: http://a, idle_timeout: 25h", &["agent.yaml:3:42", "write 0s to 24h"]);
+    service(
+        "upstream: http://a, protocol: h2c, allow: [ { path: /a, methods: [GET], upgrade: websocket } ]",
+        &["agent.yaml:3:89", "HTTP/2, which has no upgrades", "a service of their own"],
+    );
     service("upstream: http://a, total_timeout: 25h", &["agent.yaml:3:43", "write 0s to 24h"]);
     let head = "gateways: [ ws://localhost ]\n";
     check(
@@ -319,7 +297,7 @@ fn flags() {
         gateways: owned(&["ws://127.0.0.1:7100"]),
         services: owned(&["orders=http://127.0.0.1:3000", "jira.acme=http://localhost:8080"]),
         allow: owned(&["orders: GET /orders/**", "jira.acme:GET /x", "orders: POST /orders"]),
-        token_file: Some(folder.0.join("warehouse-7.token").display().to_string()),
+        token_file: Some(folder.0.file("warehouse-7.token").display().to_string()),
         name: Some("w".to_owned()),
     };
     let config = Config::from_flags(&good).unwrap();
@@ -330,9 +308,7 @@ fn flags() {
 
     let check = |flags: &Flags, fragments: &[&str]| {
         let report = Config::from_flags(flags).expect_err("wrong flags").to_string();
-        for fragment in fragments {
-            assert!(report.contains(fragment), "lacks {fragment:?}:\n{report}");
-        }
+        says(&report, "flags", fragments);
     };
     let service = |service: &str| Flags { services: owned(&[service]), allow: Vec::new(), ..good.clone() };
     check(&service("orders"), &["| --service orders", "--service NAME=URL"]);
@@ -358,18 +334,18 @@ fn flags() {
 #[test]
 fn rules_can_be_tried_without_the_secrets() {
     let folder = Folder::new();
-    let file = folder.0.join("agent.yaml");
-    fs::write(&file, OF_THE_ISSUE.replace("warehouse-7.token", "none.token")).unwrap();
+    let file = folder.0.file("agent.yaml");
+    fs::write(&file, AGENT.replace("warehouse-7.token", "none.token")).unwrap();
     assert!(Config::load(&file).is_err());
     assert_eq!(load_services(&file).unwrap().len(), 1);
     fs::write(&file, "services: {}\n").unwrap();
     assert!(load_services(&file).is_err());
-    fs::write(&file, OF_THE_ISSUE.replace("admin", "audit_log: stdout\nadmin")).unwrap();
+    fs::write(&file, AGENT.replace("admin", "audit_log: stdout\nadmin")).unwrap();
     let config = Config::load(&file).unwrap();
     assert_eq!(config.audit_log, Some(AuditTarget::Stdout));
     assert_eq!(config.origin.unwrap().path, file);
-    assert!(load_services(&folder.0.join("none.yaml")).unwrap_err().to_string().contains("cannot be read"));
-    assert!(load_services(&folder.0).unwrap_err().to_string().contains("cannot be read"));
+    assert!(load_services(&folder.0.file("none.yaml")).unwrap_err().to_string().contains("cannot be read"));
+    assert!(load_services(folder.0.path()).unwrap_err().to_string().contains("cannot be read"));
 }
 
 /// Every slip of one character, and every file cut short, is either taken or explained with a place; none panics.
@@ -382,12 +358,5 @@ fn no_slip_of_the_pen_is_too_much() {
             assert!(report.starts_with("error: ") && report.contains("--> agent.yaml"), "{text}\n{report}");
         }
     };
-    for (at, character) in OF_THE_ISSUE.char_indices() {
-        let (before, after) = (&OF_THE_ISSUE[..at], &OF_THE_ISSUE[at + character.len_utf8()..]);
-        check(before);
-        check(&format!("{before}{after}"));
-        for slip in [" ", "\n", "\t", "'", "\"", ":", "-", "*", "&a ", "[", "}", "#", "!", "0", "\u{e9}", "\0"] {
-            check(&format!("{before}{slip}{after}"));
-        }
-    }
+    slips(AGENT, check);
 }

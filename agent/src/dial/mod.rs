@@ -171,7 +171,8 @@ impl Dialling {
         let server = &self.server;
         link.run(|notice| match notice {
             Notice::Request(incoming) => {
-                tokio::spawn(server.clone().serve(incoming));
+                // Boxed at once, because making and ending a task moves what it runs several times.
+                tokio::spawn(Box::pin(server.clone().serve(incoming)));
             }
             Notice::GoAway => info!("the gateway is draining"),
             Notice::Services(_) | Notice::Renewed(_) => unreachable!("a gateway announces nothing"),

@@ -47,7 +47,10 @@ use self::{
     failures::{NotOpened, no_answer, not_opened, too_late},
     upload::{Activity, Upload},
 };
-use crate::{config, whitelist::Admitted};
+use crate::{
+    config,
+    whitelist::{Admitted, Times},
+};
 
 /// One service's server, and the connections to it.
 pub(crate) struct Upstream {
@@ -123,11 +126,8 @@ impl Upstream {
         if admitted.expects_continue {
             responder.inform(StatusCode::CONTINUE);
         }
-        let rule = admitted.limits.timeout;
-        let total = rule.or(self.settings.total_timeout);
-        let end = total.map(|total| Instant::now() + total);
-        // What goes on by its nature ends by a rule's time, not by the service's.
-        let ends = Ends { usual: end, stream: end.filter(|_| rule.is_some()) };
+        let times = admitted.limits.times;
+        let ends = Ends::begun(&times);
         let bodiless = body.as_ref().is_none_or(http_body::Body::is_end_stream);
         let judge = Some(judge).filter(|_| self.settings.retry && bodiless);
         let again = Again::new(judge, &admitted, request_id, self.settings.protocol);
@@ -135,12 +135,11 @@ impl Upstream {
             Ok(built) => built,
             Err(failure) => return fail(responder, failure),
         };
-        // The time of the rule takes the place of the service's: then only its end counts.
-        let patience = if rule.is_none() { Some(self.settings.response_timeout) } else { None };
-        let exchanged = until(end, pin!(self.exchange(request, again, &activity, patience, &responder))).await;
-        match exchanged.unwrap_or_else(|_| Err(NoAnswer::Failed(too_late(total.unwrap_or_default())))) {
+        let patience = times.response;
+        let exchanged = until(ends.usual, pin!(self.exchange(request, again, &activity, patience, &responder))).await;
+        match exchanged.unwrap_or_else(|_| Err(NoAnswer::Failed(too_late(times.usual().unwrap_or_default())))) {
             Ok((response, conversation)) => match raw.filter(|_| upgrade::is_made(&response)) {
-                Some(raw) => Box::pin(self.switch(response, conversation, raw, ends.stream, responder)).await,
+                Some(raw) => Box::pin(self.switch(response, conversation, raw, ends, responder)).await,
                 None => self.pass_on(response, conversation, ends, responder).await,
             },
             Err(NoAnswer::Cancelled) => Replayed::Cancelled,
@@ -165,7 +164,7 @@ impl Upstream {
             let mut conversation = match pooled {
                 Some(conversation) => conversation,
                 // Boxed, because it is seldom needed and would make every request's task larger.
-                None => Box::pin(self.connect_while_wanted(responder)).await?,
+                None => Box::pin(self.connect_while_wanted(patience, responder)).await?,
             };
             let answer = conversation.send(request);
             match self.wait(&mut conversation, answer, activity, patience, responder).await? {
@@ -184,7 +183,11 @@ impl Upstream {
         }
     }
 
-    async fn connect_while_wanted(&self, responder: &Responder) -> Result<Conversation, NoAnswer> {
+    async fn connect_while_wanted(
+        &self,
+        patience: Option<Duration>,
+        responder: &Responder,
+    ) -> Result<Conversation, NoAnswer> {
         let mut connect = pin!(self.connect());
         poll_fn(|cx| {
             if let Poll::Ready(connected) = connect.as_mut().poll(cx) {
@@ -192,7 +195,7 @@ impl Upstream {
             }
             responder.poll_stopped(cx).map(|stopped| match stopped {
                 Stopped::Unwanted(_) => Err(NoAnswer::Cancelled),
-                Stopped::Overdue => Err(NoAnswer::Failed(too_late(self.settings.response_timeout))),
+                Stopped::Overdue => Err(NoAnswer::Failed(too_late(patience.unwrap_or_default()))),
             })
         })
         .await
@@ -273,10 +276,9 @@ impl Upstream {
         let bodiless = body.is_end_stream();
         let end = ends.usual.and_then(|end| if is_stream(&head) { ends.stream } else { Some(end) });
         let writer = responder.respond(head, bodiless);
-        let idle = self.settings.idle_timeout;
         let whole = bodiless || {
             // If it is dropped before its end, the gateway learns that the body was cut.
-            let download = pin!(download(&mut body, &mut conversation, writer, idle));
+            let download = pin!(download(&mut body, &mut conversation, writer, ends.idle));
             until(end, download).await.unwrap_or(false)
         };
         if !whole {
@@ -293,6 +295,16 @@ struct Ends {
     usual: Option<Instant>,
     /// For what may go on for ever.
     stream: Option<Instant>,
+    /// When it stands still for so long.
+    idle: Option<Duration>,
+}
+
+impl Ends {
+    /// Of an exchange that begins now.
+    fn begun(times: &Times) -> Self {
+        let end = |limit: Option<Duration>| limit.map(|limit| Instant::now() + limit);
+        Self { usual: end(times.usual()), stream: end(times.whole), idle: times.idle }
+    }
 }
 
 /// Whether an answer may go on for ever: server-sent events, and gRPC, which has deadlines of its own.

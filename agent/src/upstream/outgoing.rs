@@ -46,8 +46,8 @@ pub(super) fn build(
             Uri::from(path_and_query)
         }
         Protocol::H2c if upgrade.is_some() => {
-            let message = "the upstream speaks HTTP/2, which has no upgrades (protocol: h2c)";
-            return Err(Failure::new(FailureCode::UpstreamProtocol, message));
+            let message = "a rule permits an upgrade although the upstream speaks HTTP/2, which has none";
+            return Err(Failure::new(FailureCode::Internal, message));
         }
         Protocol::H2c => with_authority(&mut headers, &path_and_query)?,
     };

@@ -10,10 +10,10 @@ use proto::{
     link::{Body, BodyWriter, Broken, Responder, carry, reset_when_closed},
     wire::{Failure, FailureCode, ResetCode, ResponseHead},
 };
-use tokio::{net::TcpStream, time::Instant};
+use tokio::net::TcpStream;
 use tracing::debug;
 
-use super::{Conversation, Replayed, Upstream, fail, until};
+use super::{Conversation, Ends, Replayed, Upstream, fail, until};
 use crate::whitelist::{Parts, Upgrade};
 
 /// What comes from the client if the request asks for an upgrade is no body of the request: it is for behind the 101,
@@ -43,7 +43,7 @@ impl Upstream {
         mut response: Response<Incoming>,
         conversation: Conversation,
         body: Body,
-        end: Option<Instant>,
+        ends: Ends,
         responder: Responder,
     ) -> Replayed {
         let upgrade = hyper::upgrade::on(&mut response);
@@ -59,7 +59,7 @@ impl Upstream {
         };
         // Nothing says where raw bytes end but the end of the connection: only a whole one looks like an end.
         let _ = reset_when_closed(&stream, true);
-        if let Err(broken) = self.carry(&mut stream, early, body, writer, end).await {
+        if let Err(broken) = self.carry(&mut stream, early, body, writer, ends).await {
             debug!(%broken, "an upgraded stream was cut");
             return Replayed::Cut(status);
         }
@@ -73,11 +73,11 @@ impl Upstream {
         early: Bytes,
         body: Body,
         writer: BodyWriter,
-        end: Option<Instant>,
+        ends: Ends,
     ) -> Result<(), Broken> {
-        let carried = pin!(carry(stream, early, body, writer, self.settings.idle_timeout));
+        let carried = pin!(carry(stream, early, body, writer, ends.idle));
         // Dropped before its end it resets the stream.
-        until(end, carried).await.unwrap_or_else(|elapsed| Err(io::Error::from(elapsed).into()))
+        until(ends.stream, carried).await.unwrap_or_else(|elapsed| Err(io::Error::from(elapsed).into()))
     }
 }
 

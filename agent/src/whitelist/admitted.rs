@@ -34,7 +34,8 @@ pub struct Parts {
     pub expects_continue: bool,
     /// Why it may be sent. For logs, counters and the keeper of a rule's rate.
     pub grounds: Grounds,
-    /// The limits of the rule that allows it. The sender holds the body and the time to them.
+    /// The limits of the rule that allows it, with the service's times where it says nothing. The sender holds the body
+    /// and the time to them.
     pub limits: Limits,
     /// What the client asks to turn the connection into, which the rule permits.
     pub upgrade: Option<Upgrade>,
@@ -101,7 +102,7 @@ impl Admitted {
         }
     }
 
-    /// That rule's limits.
+    /// How much it may take; see [`Parts::limits`].
     #[must_use]
     pub fn limits(&self) -> Limits {
         self.parts.limits

@@ -59,12 +59,14 @@ fn never_passes(head: &RequestHead) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use http::HeaderValue;
     use proto::wire::{FailureCode, ServiceName};
 
     use super::{
         super::{
-            Grounds, Host, Limits, LongForm, Service, Verdict, Whitelist,
+            Grounds, Host, Limits, LongForm, Service, Times, Verdict, Whitelist,
             tests::{head, headers},
         },
         *,
@@ -163,6 +165,15 @@ mod tests {
         };
         assert_eq!(with_length("10"), Ok(Grounds::Rule(0)));
         assert_eq!(with_length("11").map_err(|denied| denied.reason), Err(Reason::BodyTooLong));
+    }
+
+    #[test]
+    fn the_times_of_the_service_hold_in_audit_mode_too() {
+        let times = Times { idle: Some(Duration::from_secs(9)), ..Times::default() };
+        let service = Service::new(vec![], Host::Fixed(HeaderValue::from_static("up:80")));
+        let service = service.with_times(times).with_mode(Mode::Audit);
+        let whitelist = Whitelist::new([(ServiceName::new("orders").unwrap(), service)]);
+        assert_eq!(whitelist.admit(&head("GET", "/")).unwrap().limits(), Limits { times, ..Limits::default() });
     }
 
     #[test]

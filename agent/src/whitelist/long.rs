@@ -12,7 +12,8 @@ use super::{
     pattern::{End, Pattern, Segment},
     query,
     required_header::RequiredHeader,
-    rule::{Conditions, DESTINATION, Limits, Part, Rule, RuleError, Upgrade},
+    room::{Limits, Times},
+    rule::{Conditions, DESTINATION, Part, Rule, RuleError, Upgrade},
     segment, short,
 };
 
@@ -82,7 +83,7 @@ impl LongForm {
         if self.upgrade.is_some() && !methods.contains(&Method::GET) {
             return error(Part::Upgrade, "only a GET can become a WebSocket: add it to `methods`, or remove `upgrade`");
         }
-        self.refuse_zero_limits()?;
+        self.refuse_odd_limits()?;
         let mut rule = Rule::plain(&format!("{} {}", self.methods.join(","), self.path), methods, pattern);
         rule.conditions = conditions;
         rule.limits = self.limits;
@@ -184,13 +185,20 @@ impl LongForm {
         Ok(headers.into())
     }
 
-    fn refuse_zero_limits(&self) -> Result<(), RuleError> {
-        let Limits { max_body, timeout, rate } = self.limits;
+    /// What allows nothing, and what says two things of the same.
+    fn refuse_odd_limits(&self) -> Result<(), RuleError> {
+        let Limits { max_body, times, rate } = self.limits;
         if max_body == Some(0) {
             return error(Part::MaxBody, "a body of 0 bytes is none: write 1B or more, or leave `max_body` out");
         }
-        if timeout.is_some_and(|timeout| timeout.is_zero()) {
-            return error(Part::Timeout, "nothing can be answered in no time: write 1ms or more");
+        for (part, time) in [(Part::Timeout, times.whole), (Part::ResponseTimeout, times.response)] {
+            if time.is_some_and(|time| time.is_zero()) {
+                return error(part, "nothing can be answered in no time: write 1ms or more");
+            }
+        }
+        if times.whole.is_some() && times.total.is_some() {
+            let message = "`timeout` bounds the whole exchange as well, and event streams with it: keep one of the two";
+            return error(Part::TotalTimeout, message);
         }
         if rate.is_some_and(|rate| rate.requests == 0 || rate.per.is_zero()) {
             return error(Part::Rate, "a rate of 0 allows nothing: write 1/h or more, or remove the rule");
@@ -289,7 +297,9 @@ impl Rule {
     #[must_use]
     pub fn conditions(&self) -> Vec<String> {
         let Conditions { query, matrix, encoded_slash, headers, upgrade } = &self.conditions;
-        let Limits { max_body, timeout, rate } = self.limits;
+        let Limits { max_body, times: Times { response, idle, total, whole }, rate } = self.limits;
+        let times =
+            [("response_timeout", response), ("idle_timeout", idle), ("total_timeout", total), ("timeout", whole)];
         let query = match query {
             QueryRule::Opaque => None,
             QueryRule::None => Some("no query".to_owned()),
@@ -304,7 +314,7 @@ impl Rule {
             .chain(headers.iter().map(|header| format!("header {header}")))
             .chain(upgrade.map(|Upgrade::WebSocket| "upgrade websocket".to_owned()))
             .chain(max_body.map(|bytes| format!("max_body {}", show_bytes(bytes))))
-            .chain(timeout.map(|timeout| format!("timeout {}", show(timeout))))
+            .chain(times.iter().filter_map(|(key, time)| Some(format!("{key} {}", show((*time)?)))))
             .chain(rate.map(|rate| format!("rate {rate}")))
             .collect()
     }

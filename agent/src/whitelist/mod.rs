@@ -22,6 +22,7 @@ mod parse;
 mod pattern;
 mod query;
 mod required_header;
+mod room;
 mod rule;
 mod segment;
 mod short;
@@ -41,11 +42,13 @@ pub use audit::Mode;
 pub use denied::{Denied, Reason, Step};
 pub use explain::{Explanation, NearMiss, Verdict};
 pub use long::{LongForm, Query, Values};
-pub use rule::{Limits, Part, Rate, Rule, RuleError, Upgrade};
+pub use room::{Limits, Rate, Times};
+pub use rule::{Part, Rule, RuleError, Upgrade};
 pub use trailers::admit as admit_trailers;
 
 use framing::Framing;
 use headers::Passing;
+use room::{Room, rooms};
 use rule::{Asked, Miss};
 use target::Target;
 
@@ -53,6 +56,9 @@ use target::Target;
 #[derive(Clone, Debug)]
 pub struct Service {
     rules: Vec<Rule>,
+    /// Of each rule.
+    rooms: Vec<Room>,
+    times: Times,
     trust_forwarded: bool,
     host: Host,
     mode: Mode,
@@ -71,7 +77,14 @@ impl Service {
     /// A service that allows what any one of `rules` allows, and nothing if there are none.
     #[must_use]
     pub fn new(rules: Vec<Rule>, host: Host) -> Self {
-        Self { rules, trust_forwarded: false, host, mode: Mode::Enforce }
+        let rooms = rooms(&rules, Times::default());
+        Self { rules, rooms, times: Times::default(), trust_forwarded: false, host, mode: Mode::Enforce }
+    }
+
+    /// Says how long an exchange may take where its rule says nothing else. By default it may go on for ever.
+    #[must_use]
+    pub fn with_times(self, times: Times) -> Self {
+        Self { rooms: rooms(&self.rules, times), times, ..self }
     }
 
     /// Says whether headers that tell who the client is pass, such as `Forwarded`, although a compromised gateway
@@ -100,7 +113,8 @@ impl Service {
         target::refuse_long(&head.target)?; // step 9
         let framing = framing::judge(&head.headers)?;
         let rule = allowed.map_err(|miss| Denied::new(miss.reason()))?;
-        if framing.content_length > self.rules[rule].limits.max_body && self.rules[rule].limits.max_body.is_some() {
+        let longest = self.rooms[rule].limits.max_body;
+        if framing.content_length > longest && longest.is_some() {
             return Err(Denied::new(Reason::BodyTooLong));
         }
         Ok((asked, rule, framing))
@@ -116,10 +130,12 @@ impl Service {
     /// the list is its name in logs, and says nothing about precedence.
     fn allowing(&self, asked: &Asked<'_>) -> Result<usize, Miss> {
         let mut found = Err(Miss::Elsewhere);
+        let rank = |index: usize| self.rooms[index].rank;
         for (index, rule) in self.rules.iter().enumerate() {
             match rule.judge(asked) {
-                Ok(()) if rule.limits.is_unlimited() => return Ok(index),
-                Ok(()) if found.is_ok_and(|best: usize| !rule.limits.is_roomier_than(&self.rules[best].limits)) => {}
+                // There is no roomier one.
+                Ok(()) if rank(index) == 0 => return Ok(index),
+                Ok(()) if found.is_ok_and(|best: usize| rank(best) <= rank(index)) => {}
                 Ok(()) => found = Ok(index),
                 Err(miss) => found = found.map_err(|closest| closest.max(miss)),
             }
@@ -168,7 +184,10 @@ impl Whitelist {
                 (Passing::new(&head.headers, service.trust_forwarded), Grounds::Audit(denied), framing)
             }
         };
-        let rule = if let Grounds::Rule(rule) = grounds { Some(&service.rules[rule]) } else { None };
+        let (limits, upgrade) = match grounds {
+            Grounds::Rule(rule) => (service.rooms[rule].limits, service.rules[rule].conditions.upgrade),
+            Grounds::Audit(_) => (Limits { times: service.times, ..Limits::default() }, None),
+        };
         let parts = Parts {
             service: head.service.clone(),
             method: head.method.clone(),
@@ -178,8 +197,8 @@ impl Whitelist {
             announced: trailers::announced(&head.headers),
             expects_continue: framing.expects_continue,
             grounds,
-            limits: rule.map(|rule| rule.limits).unwrap_or_default(),
-            upgrade: rule.and_then(|rule| rule.conditions.upgrade).filter(|_| head.upgrade),
+            limits,
+            upgrade: upgrade.filter(|_| head.upgrade),
         };
         Ok(Admitted { parts })
     }

@@ -1,6 +1,6 @@
 //! One rule: methods, a path pattern and conditions, all of which a request must meet; and the limits it then has.
 
-use std::{cell::OnceCell, fmt, time::Duration};
+use std::{cell::OnceCell, fmt};
 
 use http::Method;
 use proto::wire::RequestHead;
@@ -11,6 +11,7 @@ use super::{
     parameters::{Objection, Pairs, QueryRule},
     pattern::Pattern,
     required_header::RequiredHeader,
+    room::Limits,
     target::Target,
 };
 
@@ -46,26 +47,6 @@ pub enum Upgrade {
     WebSocket,
 }
 
-/// How much a request that a rule allows may take. Nothing is limited by default.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Limits {
-    /// Longest body of a request, in bytes.
-    pub max_body: Option<u64>,
-    /// How long request and answer may take altogether.
-    pub timeout: Option<Duration>,
-    /// How many requests may begin. Whoever holds the [`Admitted`](super::Admitted) keeps count.
-    pub rate: Option<Rate>,
-}
-
-/// So many requests in so long a time: at once, if none came before, and evenly on average.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rate {
-    /// How many; at least 1.
-    pub requests: u32,
-    /// In how long a time; not zero.
-    pub per: Duration,
-}
-
 /// Why a text, or a long form, is not a rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message} (at byte {offset} of {part})")]
@@ -98,6 +79,8 @@ pub enum Part {
     HeaderValue(usize, usize),
     MaxBody,
     Timeout,
+    ResponseTimeout,
+    TotalTimeout,
     Upgrade,
     Rate,
 }
@@ -120,6 +103,8 @@ impl fmt::Display for Part {
             Self::HeaderValue(..) => "a value in `headers`",
             Self::MaxBody => "`max_body`",
             Self::Timeout => "`timeout`",
+            Self::ResponseTimeout => "`response_timeout`",
+            Self::TotalTimeout => "`total_timeout`",
             Self::Upgrade => "`upgrade`",
             Self::Rate => "`rate`",
         })
@@ -262,35 +247,5 @@ pub(super) const DESTINATION: &str = "destination";
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
-    }
-}
-
-impl fmt::Display for Rate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { requests, per } = self;
-        match per.as_secs() {
-            1 => write!(f, "{requests}/s"),
-            60 => write!(f, "{requests}/m"),
-            3600 => write!(f, "{requests}/h"),
-            _ => write!(f, "{requests}/{per:?}"),
-        }
-    }
-}
-
-impl Limits {
-    pub(super) fn is_unlimited(&self) -> bool {
-        *self == Self::default()
-    }
-
-    /// Whether it leaves more room than another: first for the body, then in time, then in number,
-    /// over long and at once. Of several rules
-    /// that allow a request the roomiest counts, so that their order never does.
-    pub(super) fn is_roomier_than(&self, other: &Self) -> bool {
-        let room = |limits: &Self| {
-            let rate = limits.rate.map_or(f64::INFINITY, |rate| f64::from(rate.requests) / rate.per.as_secs_f64());
-            let burst = limits.rate.map_or(u32::MAX, |rate| rate.requests);
-            (limits.max_body.unwrap_or(u64::MAX), limits.timeout.unwrap_or(Duration::MAX), rate, burst)
-        };
-        room(self).partial_cmp(&room(other)) == Some(std::cmp::Ordering::Greater)
     }
 }

@@ -176,24 +176,9 @@ impl StateFile {
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
+    use settings::scratch::Scratch;
+
     use super::*;
-
-    struct Folder(PathBuf);
-
-    impl Folder {
-        fn new(name: &str) -> Self {
-            let path = std::env::temp_dir().join(format!("reachback-state-{name}-{}", std::process::id()));
-            let _ = fs::remove_dir_all(&path);
-            fs::create_dir(&path).unwrap();
-            Self(path)
-        }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
-    }
 
     fn approved(proven: bool, services: &[&str]) -> Record {
         let services = services.iter().map(|service| (*service).to_owned()).collect();
@@ -202,22 +187,22 @@ mod tests {
 
     #[test]
     fn what_was_decided_is_read_again() {
-        let folder = Folder::new("again");
-        let path = folder.0.join("state.json");
+        let folder = Scratch::new();
+        let path = folder.file("state.json");
         let (file, none) = StateFile::open(&path).unwrap();
         assert_eq!(none, Decisions::default());
         let some = none.with("edge \"1\"", approved(true, &["orders"])).unwrap();
-        fs::write(folder.0.join("state.json.new"), "half of it").unwrap();
+        fs::write(folder.file("state.json.new"), "half of it").unwrap();
         file.write(&some).unwrap();
         assert_eq!(StateFile::open(&path).unwrap().1, some);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 1, "nothing else is left");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing else is left");
     }
 
     #[test]
     fn a_damaged_file_is_reported_and_left_alone() {
-        let folder = Folder::new("damaged");
-        let path = folder.0.join("state.json");
+        let folder = Scratch::new();
+        let path = folder.file("state.json");
         let good = String::from_utf8(Decisions::default().written()).unwrap();
         for (text, what) in [
             (String::new(), "EOF"),
@@ -234,7 +219,7 @@ mod tests {
         }
         fs::write(&path, [0xFF, 0xFE]).unwrap();
         assert!(StateFile::open(&path).unwrap_err().to_string().contains("not UTF-8"));
-        let nowhere = folder.0.join("missing/state.json");
+        let nowhere = folder.file("missing/state.json");
         assert!(StateFile::open(&nowhere).unwrap_err().to_string().contains("its folder must exist"));
     }
 

@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use settings::scratch::Scratch;
+
 use super::*;
 use crate::listener::Peer;
 
@@ -128,12 +130,11 @@ async fn what_cannot_be_decided() {
 
 #[tokio::test]
 async fn what_cannot_be_written_is_not_decided() {
-    let folder = std::env::temp_dir().join(format!("reachback-undecided-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    let file = folder.join("state.json");
+    let folder = Scratch::new();
+    let file = folder.file("state.json");
     let admission = Admission::open(config::Admission::Auto, true, Some(&file)).unwrap();
     decide(&admission, Verb::Revoke, "a").await.unwrap();
-    std::fs::remove_dir_all(&folder).unwrap();
+    drop(folder);
     assert!(matches!(decide(&admission, Verb::Revoke, "b").await, Err(Undecided::NotWritten(_))));
     assert!(admission.permits("b", &[]) && !admission.permits("a", &[]));
 }

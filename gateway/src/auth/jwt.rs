@@ -128,6 +128,7 @@ mod tests {
     use jsonwebtoken::{DecodingKey, EncodingKey, encode, jwk::Jwk};
     use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519};
     use serde_json::{Value, json};
+    use settings::scratch::Scratch;
 
     use super::*;
     use crate::config::KeySource;
@@ -152,16 +153,15 @@ mod tests {
         };
         let mut jwk = Jwk::from_encoding_key(&key, algorithm).unwrap();
         jwk.common.key_id = Some(kid.to_owned());
-        let path = std::env::temp_dir().join(format!("reachback-{:x}.jwks", getrandom::u64().unwrap()));
-        std::fs::write(&path, json!({ "keys": [{ "kty": "unheard-of" }, jwk] }).to_string()).unwrap();
+        let folder = Scratch::new();
+        folder.write("jwks.json", &json!({ "keys": [{ "kty": "unheard-of" }, jwk] }).to_string());
         let set = Arc::new(KeySet::new(Issuer {
             name: kid.to_owned(),
             issuer: iss.to_owned(),
             audience: "reachback".to_owned(),
-            keys: KeySource::File(path.clone()),
+            keys: KeySource::File(folder.file("jwks.json")),
             algorithms: allowed.to_vec(),
         }));
-        std::fs::remove_file(path).unwrap();
         Signer { key, algorithm, set }
     }
 

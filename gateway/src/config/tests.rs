@@ -1,64 +1,40 @@
 //! Configurations good and bad, and what is said about the bad ones.
 
-use std::{
-    fs,
-    path::PathBuf,
-    process,
-    sync::atomic::{AtomicU32, Ordering},
-    time::Duration,
-};
+use std::time::Duration;
 
-use settings::Source;
+use settings::{
+    Source,
+    scratch::{GATEWAY, Scratch, says, slips},
+};
 
 use super::*;
 
-/// A folder with token files, removed at the end.
-struct Folder(PathBuf);
+/// A folder with token files.
+struct Folder(Scratch);
 
 impl Folder {
     fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let folder = std::env::temp_dir().join(format!("reachback-gateway-config-{}-{number}", process::id()));
-        fs::create_dir_all(&folder).unwrap();
+        let folder = Scratch::with_token();
         for (name, text) in [
-            ("warehouse-7.token", "seven-0123456789abcdef\n"),
             ("same.token", "seven-0123456789abcdef"),
             ("other.token", "other-0123456789abcdef"),
             ("empty.token", "\n"),
             ("short.token", "0123456789abcde\n"),
             ("spaced.token", "0123456789 abcdef\n"),
         ] {
-            fs::write(folder.join(name), text).unwrap();
+            folder.write(name, text);
         }
         Self(folder)
     }
 
     fn config(&self, text: &str) -> Result<Config, Invalid> {
-        Config::from_source(&Source::file("gateway.yaml", text, &self.0))
+        Config::from_source(&Source::file("gateway.yaml", text, self.0.path()))
     }
 }
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-const OF_THE_ISSUE: &str = r#"# gateway.yaml
-listen: 127.0.0.1:7100
-facades:
-  - { listen: 127.0.0.1:7080, service: orders }
-  - { listen: 127.0.0.1:7081, route: host, suffix: localhost }     # http://orders.localhost:7081/
-  - { listen: 127.0.0.1:7082, route: path }                        # http://127.0.0.1:7082/orders/…
-admin: { listen: 127.0.0.1:7101 }
-agents:
-  - { name: warehouse-7, token_file: warehouse-7.token, services: [orders, "*.acme"] }
-"#;
 
 #[test]
-fn the_file_of_the_issue() {
-    let config = Folder::new().config(OF_THE_ISSUE).unwrap();
+fn the_file_of_the_documentation() {
+    let config = Folder::new().config(GATEWAY).unwrap();
     assert_eq!(config.listen.to_string(), "127.0.0.1:7100");
     assert_eq!(config.path, "/reachback/v1");
     assert_eq!(config.admin.unwrap().port(), 7101);
@@ -172,9 +148,7 @@ fn check(text: &str, fragments: &[&str]) {
     let good = "listen: 127.0.0.1:7100\nfacades: [ { listen: 127.0.0.1:7080, service: orders } ]\n";
     let text = text.replace('@', good);
     let report = Folder::new().config(&text).expect_err(&text).to_string();
-    for fragment in fragments {
-        assert!(report.contains(fragment), "{text}\nlacks {fragment:?}:\n{report}");
-    }
+    says(&report, &text, fragments);
 }
 
 #[test]
@@ -314,7 +288,7 @@ fn everything_wrong_is_said_at_once_and_in_order() {
 #[test]
 fn approvals_that_nobody_remembers_are_warned_about() {
     let check = |more: &str, fragment: &str| {
-        let config = Folder::new().config(&format!("{OF_THE_ISSUE}{more}\n")).unwrap();
+        let config = Folder::new().config(&format!("{GATEWAY}{more}\n")).unwrap();
         assert!(config.warnings.iter().any(|warning| warning.contains(fragment)), "{more}: {:?}", config.warnings);
     };
     check("admission: approve", "without `state_file` approvals are forgotten");
@@ -323,7 +297,7 @@ fn approvals_that_nobody_remembers_are_warned_about() {
 
 #[test]
 fn a_facade_nobody_may_serve_is_warned_about() {
-    let text = OF_THE_ISSUE.replace("service: orders }", "service: order }");
+    let text = GATEWAY.replace("service: orders }", "service: order }");
     let config = Folder::new().config(&text).unwrap();
     assert_eq!(config.warnings.len(), 1);
     assert!(
@@ -336,7 +310,7 @@ fn a_facade_nobody_may_serve_is_warned_about() {
 #[test]
 fn flags() {
     let folder = Folder::new();
-    let token = folder.0.join("other.token").display().to_string();
+    let token = folder.0.file("other.token").display().to_string();
     let good = Flags {
         listen: "127.0.0.1:7100".to_owned(),
         facades: vec!["127.0.0.1:7080=orders".to_owned(), "127.0.0.1:7081=jira.acme".to_owned()],
@@ -350,9 +324,7 @@ fn flags() {
 
     let check = |flags: &Flags, fragments: &[&str]| {
         let report = Config::from_flags(flags).expect_err("wrong flags").to_string();
-        for fragment in fragments {
-            assert!(report.contains(fragment), "lacks {fragment:?}:\n{report}");
-        }
+        says(&report, "flags", fragments);
     };
     let listen = |listen: &str| Flags { listen: listen.to_owned(), ..good.clone() };
     check(&listen("7100"), &["the command line", " | --listen 7100", "write 127.0.0.1:7100"]);
@@ -379,12 +351,5 @@ fn no_slip_of_the_pen_is_too_much() {
             assert!(report.starts_with("error: ") && report.contains("--> gateway.yaml"), "{text}\n{report}");
         }
     };
-    for (at, character) in OF_THE_ISSUE.char_indices() {
-        let (before, after) = (&OF_THE_ISSUE[..at], &OF_THE_ISSUE[at + character.len_utf8()..]);
-        check(before);
-        check(&format!("{before}{after}"));
-        for slip in [" ", "\n", "\t", "'", "\"", ":", "-", "*", "&a ", "[", "}", "#", "!", "0", "\u{e9}", "\0"] {
-            check(&format!("{before}{slip}{after}"));
-        }
-    }
+    slips(GATEWAY, check);
 }

@@ -37,7 +37,7 @@ pub struct TlsFiles {
     pub key: PathBuf,
     /// The authorities of clients' certificates, in PEM; `None`: clients are asked for no certificate.
     pub client_ca: Option<PathBuf>,
-    /// Whether HTTP/2 is offered.
+    /// Whether HTTP/2 and HTTP/1.0 are offered beside HTTP/1.1, as a facade does.
     pub http2: bool,
 }
 
@@ -126,7 +126,8 @@ fn server(files: &TlsFiles, contents: &TlsContents) -> Result<ServerConfig, Faul
         _ => builder.with_no_client_auth(),
     };
     let mut server = builder.with_single_cert(chain, key).map_err(|error| unusable(&error, files))?;
-    let protocols: &[&[u8]] = if files.http2 { &[b"h2", b"http/1.1"] } else { &[b"http/1.1"] };
+    // Some clients that speak HTTP/1.0 offer that and nothing else.
+    let protocols: &[&[u8]] = if files.http2 { &[b"h2", b"http/1.1", b"http/1.0"] } else { &[b"http/1.1"] };
     server.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
     Ok(server)
 }
@@ -160,23 +161,18 @@ fn unusable(error: &Error, files: &TlsFiles) -> Fault {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use rcgen::{CertifiedKey, generate_simple_self_signed};
-    use settings::Source;
+    use settings::{Source, scratch::Scratch};
 
-    use super::*;
     use crate::{Config, Listen};
 
-    /// A folder with files, removed at the end.
-    struct Folder(PathBuf);
+    /// A folder with files.
+    struct Folder(Scratch);
 
     impl Folder {
         fn new(files: &[(&str, &str)]) -> Self {
-            let random = getrandom::u64().unwrap();
-            let folder = std::env::temp_dir().join(format!("reachback-tls-{random:x}"));
-            fs::create_dir_all(&folder).unwrap();
-            files.iter().for_each(|(name, text)| fs::write(folder.join(name), text).unwrap());
+            let folder = Scratch::new();
+            files.iter().for_each(|(name, text)| folder.write(name, text));
             Self(folder)
         }
 
@@ -185,13 +181,7 @@ mod tests {
                 "listen: 127.0.0.1:1\nagents: [ {{ name: a, token_file: token, services: ['*'] }} ]\nfacades:\n  \
                  - {{ listen: {listen}, service: a, tls: {tls} }}\n"
             );
-            Config::from_source(&Source::file("gateway.yaml", &text, &self.0))
-        }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
+            Config::from_source(&Source::file("gateway.yaml", &text, self.0.path()))
         }
     }
 

@@ -79,51 +79,53 @@ pub fn decode_text(text: &str) -> Result<Frame, Malformed> {
     if text.len() > TEXT_BYTES {
         return Err(malformed("a text message is too long"));
     }
-    let fields = json::read(text).map_err(|error| unreadable(&error))?;
-    match fields.kind.as_ref().map_or("", |kind| &*kind.0) {
-        "request" => request(fields),
-        "response" => response(fields),
+    let mut fields = Fields::default();
+    json::read(text, &mut fields).map_err(|error| unreadable(&error))?;
+    let kind = fields.kind.take();
+    match kind.as_ref().map_or("", |kind| &*kind.0) {
+        "request" => request(&mut fields),
+        "response" => response(&mut fields),
         "window" => Ok(Frame::Window { id: id(&fields)?, bytes: required(fields.bytes, "bytes")? }),
         "reset" => Ok(Frame::Reset {
             id: id(&fields)?,
-            code: ResetCode::from_wire(&required(fields.code, "code")?.0),
-            message: fields.message.flatten().map(message_text).transpose()?.unwrap_or_default(),
+            code: ResetCode::from_wire(&required(fields.code.take(), "code")?.0),
+            message: fields.message.take().flatten().map(message_text).transpose()?.unwrap_or_default(),
         }),
-        "interim" => interim(fields),
-        "trailers" => Ok(Frame::Trailers { id: id(&fields)?, headers: headers(fields.headers)? }),
-        "hello" => hello(fields),
+        "interim" => interim(&mut fields),
+        "trailers" => Ok(Frame::Trailers { id: id(&fields)?, headers: headers(fields.headers.take())? }),
+        "hello" => hello(&mut fields),
         "reject" => Ok(Frame::Reject(Reject {
-            code: name(fields.code, "code")?,
-            message: message_text(required(fields.message, "message")?)?,
+            code: name(fields.code.take(), "code")?,
+            message: message_text(required(fields.message.take(), "message")?)?,
             retry_after: Duration::from_millis(required(fields.retry_after_ms, "retry_after_ms")?),
         })),
         "go-away" => Ok(Frame::GoAway {
             last_id: StreamId(required(fields.last_id, "last_id")?),
-            reason: message_text(required(fields.reason, "reason")?)?,
+            reason: message_text(required(fields.reason.take(), "reason")?)?,
         }),
-        "services" => Ok(Frame::Services(services(fields.services)?)),
-        "renew" => Ok(Frame::Renew(Credential(required(fields.credential, "credential")?.0.into_owned()))),
+        "services" => Ok(Frame::Services(services(fields.services.take())?)),
+        "renew" => Ok(Frame::Renew(Credential(required(fields.credential.take(), "credential")?.0.into_owned()))),
         _ => Err(malformed("a text message is of an unknown type")),
     }
 }
 
-fn request(fields: Fields<'_>) -> Result<Frame, Malformed> {
-    let id = id(&fields)?;
-    let method = required(fields.method, "method")?.0;
+fn request(fields: &mut Fields<'_>) -> Result<Frame, Malformed> {
+    let id = id(fields)?;
+    let method = required(fields.method.take(), "method")?.0;
     if method.len() > METHOD_BYTES {
         return Err(malformed("a method is too long"));
     }
-    let target = latin1_bytes(&required(fields.target, "target")?.0)
+    let target = latin1_bytes(&required(fields.target.take(), "target")?.0)
         .ok_or_else(|| malformed("a target holds a code point above 255"))?;
     if target.len() > TARGET_BYTES {
         return Err(malformed("a target is too long"));
     }
     let head = RequestHead {
-        service: service(&required(fields.service, "service")?)?,
+        service: service(&required(fields.service.take(), "service")?)?,
         method: Method::from_bytes(method.as_bytes()).map_err(|_| malformed("a method is not a token"))?,
         target,
-        headers: headers(fields.headers)?,
-        request_id: RequestId::new(&required(fields.request_id, "request_id")?.0)
+        headers: headers(fields.headers.take())?,
+        request_id: RequestId::new(&required(fields.request_id.take(), "request_id")?.0)
             .ok_or_else(|| malformed("a request id is not 1 to 128 visible ASCII bytes"))?,
         deadline: fields.deadline_ms.flatten().map(Duration::from_millis),
         upgrade: is_true(fields.upgrade),
@@ -131,9 +133,9 @@ fn request(fields: Fields<'_>) -> Result<Frame, Malformed> {
     Ok(Frame::Request { id, head: Arc::new(head), end: is_true(fields.end) })
 }
 
-fn response(fields: Fields<'_>) -> Result<Frame, Malformed> {
-    let id = id(&fields)?;
-    if let Some(Object(ErrorFields { code, message, retry_safe })) = fields.error.flatten() {
+fn response(fields: &mut Fields<'_>) -> Result<Frame, Malformed> {
+    let id = id(fields)?;
+    if let Some(Object(ErrorFields { code, message, retry_safe })) = fields.error.take().flatten() {
         let failure = Failure {
             code: FailureCode::from_wire(&code.0),
             message: message_text(message)?.into(),
@@ -146,33 +148,33 @@ fn response(fields: Fields<'_>) -> Result<Frame, Malformed> {
     if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
         return Err(malformed("a response is informational"));
     }
-    let head = ResponseHead { status, headers: headers(fields.headers)? };
+    let head = ResponseHead { status, headers: headers(fields.headers.take())? };
     Ok(Frame::Response { id, head, end: is_true(fields.end) })
 }
 
-fn interim(fields: Fields<'_>) -> Result<Frame, Malformed> {
+fn interim(fields: &mut Fields<'_>) -> Result<Frame, Malformed> {
     let status = status(fields.status)?;
     if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
         return Err(malformed("an interim response is not informational"));
     }
-    Ok(Frame::Interim { id: id(&fields)?, status, headers: headers(fields.headers)? })
+    Ok(Frame::Interim { id: id(fields)?, status, headers: headers(fields.headers.take())? })
 }
 
-fn hello(fields: Fields<'_>) -> Result<Frame, Malformed> {
+fn hello(fields: &mut Fields<'_>) -> Result<Frame, Malformed> {
     let window = required(fields.window, "window")?;
     let streams = required(fields.streams, "streams")?;
     if matches!(fields.agent, Some(Some(_))) {
         return Ok(Frame::Hello(Hello::Agent(AgentHello {
-            agent: name(fields.agent, "agent")?,
-            instance: name(fields.instance, "instance")?,
-            services: services(fields.services)?,
-            version: name(fields.version, "version")?,
+            agent: name(fields.agent.take(), "agent")?,
+            instance: name(fields.instance.take(), "instance")?,
+            services: services(fields.services.take())?,
+            version: name(fields.version.take(), "version")?,
             window,
             streams,
         })));
     }
     Ok(Frame::Hello(Hello::Gateway(GatewayHello {
-        gateway: name(fields.gateway, "gateway")?,
+        gateway: name(fields.gateway.take(), "gateway")?,
         window,
         streams,
         heartbeat: Duration::from_millis(required(fields.heartbeat_ms, "heartbeat_ms")?),

@@ -16,21 +16,20 @@ use serde::{
 
 use super::{head::HeaderSize, limits::SERVICES, plain};
 
-/// Reads a JSON object into its fields, and nothing after it.
-pub(super) fn read(text: &str) -> Result<Fields<'_>, serde_json::Error> {
-    match plain::read(text) {
-        Some(fields) => Ok(fields),
-        None => read_any(text),
+/// Reads a JSON object into its fields, which are empty, and nothing after it.
+pub(super) fn read<'a>(text: &'a str, fields: &mut Fields<'a>) -> Result<(), serde_json::Error> {
+    if plain::read(text, fields).is_some() {
+        return Ok(());
     }
+    *fields = Fields::default();
+    read_any(text, fields)
 }
 
 /// Reads any JSON.
-pub(super) fn read_any(text: &str) -> Result<Fields<'_>, serde_json::Error> {
-    let mut fields = Fields::default();
+pub(super) fn read_any<'a>(text: &'a str, fields: &mut Fields<'a>) -> Result<(), serde_json::Error> {
     let mut json = serde_json::Deserializer::from_str(text);
-    json.deserialize_map(FieldsVisitor(&mut fields))?;
-    json.end()?;
-    Ok(fields)
+    json.deserialize_map(FieldsVisitor(fields))?;
+    json.end()
 }
 
 /// A field that not every frame has. The inner `None` is null, which says no more than nothing but, like any other
@@ -194,18 +193,12 @@ impl<'de> Deserialize<'de> for Headers {
 }
 
 /// Header lines while they are read.
+#[derive(Default)]
 pub(super) struct Lines {
     headers: HeaderMap,
-    /// All values share one buffer: an allocation for each would cost more than the decoding.
-    values: BytesMut,
     size: HeaderSize,
-}
-
-impl Default for Lines {
-    fn default() -> Self {
-        let values = BytesMut::with_capacity(EXPECTED_BYTES);
-        Self { headers: HeaderMap::new(), values, size: HeaderSize::default() }
-    }
+    /// What decoded values are cut from.
+    values: BytesMut,
 }
 
 impl From<Lines> for Headers {
@@ -230,21 +223,24 @@ impl<'de> Visitor<'de> for &mut Lines {
     fn visit_seq<A: SeqAccess<'de>>(self, mut pair: A) -> Result<(), A::Error> {
         let Str(name) = pair.next_element()?.ok_or_else(|| A::Error::invalid_length(0, &self))?;
         let Str(value) = pair.next_element()?.ok_or_else(|| A::Error::invalid_length(1, &self))?;
-        self.append(&name, &value).map_err(A::Error::custom)
+        if self.values.capacity() == 0 {
+            self.values.reserve(EXPECTED_BYTES);
+        }
+        if !extend_latin1(&mut self.values, &value) {
+            return Err(A::Error::custom("a header value holds a code point above 255"));
+        }
+        let value = self.values.split().freeze();
+        self.append(&name, value).map_err(A::Error::custom)
     }
 }
 
 impl Lines {
-    pub(super) fn append(&mut self, name: &str, value: &str) -> Result<(), &'static str> {
-        if !extend_latin1(&mut self.values, value) {
-            return Err("a header value holds a code point above 255");
-        }
-        if !self.size.add(name.len(), self.values.len()) {
+    pub(super) fn append(&mut self, name: &str, value: Bytes) -> Result<(), &'static str> {
+        if !self.size.add(name.len(), value.len()) {
             return Err("too many or too long headers");
         }
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| "a header name is not a token")?;
-        let value = HeaderValue::from_maybe_shared(self.values.split().freeze())
-            .map_err(|_| "a header value holds a control byte")?;
+        let value = HeaderValue::from_maybe_shared(value).map_err(|_| "a header value holds a control byte")?;
         self.headers.append(name, value);
         Ok(())
     }

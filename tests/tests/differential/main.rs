@@ -14,7 +14,7 @@ mod upstream;
 use std::{fmt::Write as _, net::SocketAddr};
 
 use reachback_tests::{
-    bridge::{self, ALLOW, Setup, Sidecar},
+    bridge::{self, Setup, Sidecar},
     client::Raw,
 };
 use upstream::{PROBE, Upstream};
@@ -56,12 +56,10 @@ struct World {
 impl World {
     async fn start() -> Self {
         let upstream = Upstream::start().await;
-        let gateway = Sidecar::gateway(&bridge::gateway_yaml(""));
-        let yaml = bridge::agent_yaml(gateway.address("tunnel"), upstream.address, Setup::default());
-        let rules = r#"[ "GET,HEAD,POST,PUT,DELETE,OPTIONS,PROPFIND,BREW,M-SEARCH /**", "GET /", "OPTIONS *",
+        let allow = r#"[ "GET,HEAD,POST,PUT,DELETE,OPTIONS,PROPFIND,BREW,M-SEARCH /**", "GET /", "OPTIONS *",
                          { path: "/**", methods: [GET], upgrade: websocket } ]"#;
-        let agent = Sidecar::agent(&yaml.replace(ALLOW, rules), "".as_ref());
-        gateway.until_links(1).await;
+        let setup = Setup { allow, ..Setup::default() };
+        let (gateway, agent) = bridge::pair(upstream.address, "".as_ref(), setup).await;
         Self { upstream, gateway, _agent: agent }
     }
 

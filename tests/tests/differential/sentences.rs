@@ -1,6 +1,6 @@
 //! The sentences of docs/http.md that say what differs. Whoever changes one changes the page.
 
-pub(crate) const VIA: &str = "Every request gains a member of `Via`: `1.1 reachback`, or 1.0 if it came so.";
+pub(crate) const VIA: &str = "Every request gains a member of `Via`: `1.1 reachback`, or 1.0 or 2 if it came so.";
 pub(crate) const REQUEST_ID: &str = "Every request and every answer carries one `X-Request-Id`: the client's own if it \
                                      sent one usable value, a new one otherwise; an upstream's own is replaced.";
 pub(crate) const HOST: &str = "`Host` is the upstream's own address, or what `host` of the service says.";

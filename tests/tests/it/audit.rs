@@ -7,7 +7,7 @@ use std::{
 };
 
 use reachback_tests::{
-    bridge::{self, Setup, Sidecar},
+    bridge::{self, Bridge, Setup},
     client::{self, Raw, call},
     process::{Process, own_address, until_listening},
     scratch::Scratch,
@@ -19,9 +19,7 @@ use serde_json::{Value, json};
 /// A bridge whose agent keeps an audit log.
 struct Scene {
     folder: Scratch,
-    upstream: Upstream,
-    gateway: Sidecar,
-    agent: Sidecar,
+    bridge: Bridge,
 }
 
 impl Scene {
@@ -30,23 +28,20 @@ impl Scene {
     }
 
     async fn with(service: &str, prepare: impl FnOnce(&Path)) -> Self {
-        let (folder, upstream) = (Scratch::new(), Upstream::start().await);
+        let folder = Scratch::new();
         prepare(folder.path());
-        let gateway = Sidecar::gateway(&bridge::gateway_yaml(""));
-        let setup = Setup { agent: "audit_log: audit.jsonl", service, ..Setup::default() };
-        let yaml = bridge::agent_yaml(gateway.address("tunnel"), upstream.address(), setup);
-        let yaml = yaml.replace(bridge::ALLOW, r#"[ "GET /bytes/{n}", "POST /echo" ]"#);
-        let agent = Sidecar::agent(&yaml, folder.path());
-        gateway.until_links(1).await;
-        Self { folder, upstream, gateway, agent }
+        let allow = r#"[ "GET /bytes/{n}", "POST /echo" ]"#;
+        let setup = Setup { agent: "audit_log: audit.jsonl", service, allow, ..Setup::default() };
+        let bridge = Bridge::within(folder.path(), setup).await;
+        Self { folder, bridge }
     }
 
     fn log(&self) -> PathBuf {
-        self.folder.path().join("audit.jsonl")
+        self.folder.file("audit.jsonl")
     }
 
     async fn calls(&self, method: &str, target: &str) -> u16 {
-        call(self.gateway.address("facade"), method, target, "X-Secret: hunter2\r\n").await.status()
+        call(self.bridge.facade(), method, target, "X-Secret: hunter2\r\n").await.status()
     }
 
     /// Waits for so many lines.
@@ -78,12 +73,12 @@ async fn every_decision_has_its_line() {
     assert_eq!(of(1, &why), ["/admin", "denied", "denied", "rules"]);
     assert_eq!(of(2, &why), [json!("/a%2Fb"), json!("denied"), json!("denied"), json!(7)]);
     assert_eq!(of(3, &why), [json!("/%zz"), json!("denied"), json!("bad_request"), json!(3)]);
-    let sent = scene.upstream.last_head();
+    let sent = scene.bridge.upstream.last_head();
     assert_eq!(lines[0]["request_id"].as_str(), sent.one("x-request-id"), "the id is the same everywhere");
     let text = fs::read_to_string(scene.log()).unwrap();
     assert!(!text.contains("hunter2"), "{text}");
 
-    let service = scene.agent.status().await["services"][0].clone();
+    let service = scene.bridge.agent.status().await["services"][0].clone();
     let rules = json!([{ "text": "GET /bytes/{n}", "allowed": 1 }, { "text": "POST /echo", "allowed": 0 }]);
     let denied = json!([
         { "step": "3", "code": "bad_request", "count": 1 },
@@ -91,7 +86,7 @@ async fn every_decision_has_its_line() {
         { "step": "rules", "code": "denied", "count": 1 },
     ]);
     assert_eq!((&service["rules"], &service["denied"], &service["would_deny"]), (&rules, &denied, &json!([])));
-    let log = scene.agent.status().await["audit_log"].clone();
+    let log = scene.bridge.agent.status().await["audit_log"].clone();
     assert_eq!(log, json!({ "state": "writing", "written": 4, "lost": 0 }));
 }
 
@@ -113,12 +108,12 @@ async fn audit_mode_sends_what_only_the_rules_would_deny() {
         ("TRACE", "/bytes/1", false),
     ] {
         let more = if method == "POST" { "Content-Length: 0\r\n" } else { "X-Forwarded-For: 1.2.3.4\r\n" };
-        let answer = call(scene.gateway.address("facade"), method, target, more).await;
+        let answer = call(scene.bridge.facade(), method, target, more).await;
         assert_eq!(answer.failure().is_none(), sent, "{method} {target}: {}", answer.text());
         requests += usize::from(sent);
-        assert_eq!(scene.upstream.counts().requests, requests, "{method} {target}");
+        assert_eq!(scene.bridge.upstream.counts().requests, requests, "{method} {target}");
         if sent {
-            let head = scene.upstream.last_head();
+            let head = scene.bridge.upstream.last_head();
             assert_eq!((head.word(0), head.word(1)), (method, target));
             assert_eq!(head.one("x-forwarded-for"), None, "headers are rebuilt in this mode too");
         }
@@ -128,13 +123,13 @@ async fn audit_mode_sends_what_only_the_rules_would_deny() {
     assert_eq!(verdicts, [vec!["allowed"], vec!["would_deny"; 4], vec!["denied"; 6]].concat());
 
     // Nobody forgets it.
-    let status = scene.agent.status().await;
+    let status = scene.bridge.agent.status().await;
     assert_eq!(status["services"][0]["mode"], "audit");
     let count =
         |steps: &Value| steps.as_array().unwrap().iter().map(|step| step["count"].as_u64().unwrap()).sum::<u64>();
     assert_eq!(count(&status["services"][0]["would_deny"]), 4);
     assert_eq!(count(&status["services"][0]["denied"]), 6);
-    let ready = client::json(&format!("http://{}/readyz", scene.agent.address("admin"))).await;
+    let ready = client::json(&format!("http://{}/readyz", scene.bridge.agent.address("admin"))).await;
     let note = "orders is in audit mode: what no rule allows is sent";
     assert_eq!(ready, json!({ "ready": true, "reasons": [], "notes": [note] }));
     assert_eq!(status["notes"], json!([note]));
@@ -173,7 +168,7 @@ async fn a_rotated_log_is_found_again() {
 #[tokio::test]
 async fn a_full_disk_stops_requests_and_loses_none() {
     let scene = Scene::with("", |folder| symlink("/dev/full", folder.join("audit.jsonl")).unwrap()).await;
-    let mut client = Raw::connect(scene.gateway.address("facade")).await;
+    let mut client = Raw::connect(scene.bridge.facade()).await;
     let mut sent = 0;
     let refused = loop {
         let answer = client.call("GET", "/bytes/1", "").await;
@@ -185,10 +180,11 @@ async fn a_full_disk_stops_requests_and_loses_none() {
     };
     assert_eq!((refused.status(), refused.failure()), (503, Some("overloaded")), "{}", refused.text());
     assert!(refused.text().contains(r#""retry_safe":true"#) && refused.text().contains("audit log"));
-    assert_eq!(scene.upstream.counts().requests, sent);
-    let status = scene.agent.status().await["audit_log"].clone();
+    assert_eq!(scene.bridge.upstream.counts().requests, sent);
+    let status = scene.bridge.agent.status().await["audit_log"].clone();
     assert_eq!((&status["state"], &status["lost"]), (&json!("failing"), &json!(1)), "{status}");
-    let ready = client::http().get(format!("http://{}/readyz", scene.agent.address("admin"))).send().await.unwrap();
+    let ready =
+        client::http().get(format!("http://{}/readyz", scene.bridge.agent.address("admin"))).send().await.unwrap();
     assert_eq!(ready.status(), 503);
 
     fs::remove_file(scene.log()).unwrap();
@@ -197,7 +193,7 @@ async fn a_full_disk_stops_requests_and_loses_none() {
     assert_eq!((lines.len(), lost.len()), (sent, 1));
     assert_eq!(lost[0]["lines"], 1);
     let writing = |status: &Value| (status["audit_log"]["state"] == "writing").then_some(());
-    scene.agent.until_status("the end of the trouble", writing).await;
+    scene.bridge.agent.until_status("the end of the trouble", writing).await;
     assert_eq!(scene.calls("GET", "/bytes/1").await, 200);
 }
 

@@ -41,8 +41,13 @@ async fn readiness(sidecar: &Sidecar) -> (u16, String) {
     (answer.status(), answer.text())
 }
 
-const NO_DELAY: Setup<'_> =
-    Setup { gateway: "drain_delay: 0s\ndrain_grace: 1h", agent: "drain_grace: 1h", facades: "", service: "" };
+const NO_DELAY: Setup<'_> = Setup {
+    gateway: "drain_delay: 0s\ndrain_grace: 1h",
+    agent: "drain_grace: 1h",
+    facades: "",
+    service: "",
+    allow: "",
+};
 
 #[tokio::test]
 async fn a_drain_that_is_asked_for_finishes_what_is_in_flight_and_runs_on() {

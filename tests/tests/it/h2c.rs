@@ -19,11 +19,8 @@ struct Bridged {
 }
 
 async fn bridge(upstream: SocketAddr, service: &str) -> Bridged {
-    let gateway = Sidecar::gateway(&bridge::gateway_yaml(""));
     let service = format!("protocol: h2c, {service}");
-    let setup = Setup { service: &service, ..Setup::default() };
-    let agent = Sidecar::agent(&bridge::agent_yaml(gateway.address("tunnel"), upstream, setup), "".as_ref());
-    gateway.until_links(1).await;
+    let (gateway, agent) = bridge::pair(upstream, "".as_ref(), Setup { service: &service, ..Setup::default() }).await;
     Bridged { facade: gateway.address("facade"), _sidecars: [gateway, agent] }
 }
 
@@ -73,6 +70,17 @@ async fn calls_share_a_connection_and_more_are_opened_where_few_streams_are_take
     };
     check(200, 50, 1..=1).await;
     check(4, 20, 5..=6).await;
+}
+
+/// HTTP/2 has no upgrades; a rule that permits one there is an error in the file.
+#[tokio::test]
+async fn a_wish_for_an_upgrade_is_denied_before_anything_is_sent() {
+    let upstream = Upstream::start(200).await;
+    let bridged = bridge(upstream.address(), "").await;
+    let more = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAA\r\n";
+    let answer = call(bridged.facade, "GET", "/ws", more).await;
+    assert_eq!((answer.status(), answer.failure()), (403, Some("denied")));
+    assert!(upstream.seen().heads.is_empty() && upstream.seen().connections == 0);
 }
 
 #[tokio::test]

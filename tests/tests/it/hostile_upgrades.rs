@@ -24,8 +24,8 @@ impl Scene {
         let tunnel = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addresses = (tunnel.local_addr().unwrap(), upstream.local_addr().unwrap());
-        let yaml = bridge::agent_yaml(addresses.0, addresses.1, Setup::default());
-        let agent = Sidecar::agent(&yaml.replace(bridge::ALLOW, RULES), "".as_ref());
+        let setup = Setup { allow: RULES, ..Setup::default() };
+        let agent = Sidecar::agent(&bridge::agent_yaml(addresses.0, addresses.1, setup), "".as_ref());
         Self { gateway: Peer::gateway(&tunnel).await, upstream, _agent: agent }
     }
 

@@ -22,7 +22,8 @@ async fn both_protocols_on_one_port() {
     assert_eq!(lengths, (0..100).collect::<Vec<_>>());
     let posted = client.call(request("POST", "/echo?a=%2F&b"), Some(("hello", None))).await;
     assert_eq!((posted.status.as_u16(), &*posted.body, posted.reset), (200, &b"hello"[..], None));
-    assert_eq!(bridge.upstream.last_head().line(), "POST /echo?a=%2F&b HTTP/1.1");
+    let seen = bridge.upstream.last_head();
+    assert_eq!((seen.line(), seen.all("via")), ("POST /echo?a=%2F&b HTTP/1.1", vec!["2 reachback"]));
     for gone in ["connection", "keep-alive", "transfer-encoding", "proxy-connection", "upgrade"] {
         assert!(!posted.headers.contains_key(gone), "{gone} has no place in HTTP/2");
     }

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use reachback_tests::{
     bridge::{Bridge, Setup, gateway_with},
     client::Raw,
+    http2,
     process::Process,
     scratch::Scratch,
     tls,
@@ -62,11 +63,7 @@ async fn a_socket_that_a_dead_gateway_left_gives_way() {
 
 /// A bridge with one facade that speaks TLS, and the certificate to trust.
 async fn over_tls(folder: &Scratch, more: &str) -> (Bridge, String) {
-    let (certificate, key) = tls::identity();
-    folder.write("both.pem", &format!("{key}{certificate}"));
-    let file = folder.path().join("both.pem");
-    let facades =
-        format!("  - {{ listen: 127.0.0.1:0, service: orders, tls: {{ cert_file: {} }}{more} }}\n", file.display());
+    let (facades, certificate) = tls::facade(folder, more);
     let bridge = Bridge::with(Setup { facades: &facades, service: "trust_forwarded: true", ..Setup::default() }).await;
     (bridge, certificate)
 }
@@ -95,6 +92,36 @@ async fn tls_on_a_facade() {
     bridge.upstream.open_gate(1);
     let read = within("the end of a cut answer", old.read_to_end(&mut Vec::new())).await;
     assert!(read.is_err(), "{read:?}");
+}
+
+#[tokio::test]
+async fn tls_agrees_on_the_protocol() {
+    let folder = Scratch::new();
+    let (bridge, certificate) = over_tls(&folder, ", forwarded: replace").await;
+    let agreed = async |offered: &[&str]| {
+        let stream = tls::offer(bridge.facade(), &certificate, offered).await.unwrap();
+        let protocol = stream.get_ref().1.alpn_protocol().map(<[u8]>::to_vec);
+        (stream, protocol.map(|protocol| String::from_utf8(protocol).unwrap()))
+    };
+    for offered in [&["h2", "http/1.1"][..], &["http/1.1", "h2"], &["h2"]] {
+        let (stream, protocol) = agreed(offered).await;
+        assert_eq!(protocol.as_deref(), Some("h2"), "{offered:?}");
+        let mut client = http2::Client::over(stream).await;
+        let mut asked = http2::request("POST", "/echo");
+        *asked.uri_mut() = "https://localhost/echo?a=%2F".parse().unwrap();
+        let answer = client.call(asked, Some(("hello", None))).await;
+        assert_eq!((answer.status.as_u16(), &*answer.body), (200, &b"hello"[..]), "{offered:?}");
+        let seen = bridge.upstream.last_head();
+        assert_eq!((seen.line(), seen.all("x-forwarded-proto")), ("POST /echo?a=%2F HTTP/1.1", vec!["https"]));
+    }
+    // A client that offers nothing speaks HTTP/1.1, or HTTP/2 by prior knowledge.
+    for (offered, expected) in [(&["http/1.1"][..], Some("http/1.1")), (&["http/1.0"], Some("http/1.0")), (&[], None)] {
+        let (stream, protocol) = agreed(offered).await;
+        assert_eq!(protocol.as_deref(), expected, "{offered:?}");
+        assert_eq!(Raw::over(stream).call("GET", "/bytes/3", "").await.body.len(), 3, "{offered:?}");
+    }
+    let strange = tls::offer(bridge.facade(), &certificate, &["spdy/3"]).await;
+    assert!(strange.is_err(), "there is nothing to speak in common: {strange:?}");
 }
 
 #[tokio::test]

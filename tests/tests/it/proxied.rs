@@ -4,63 +4,44 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use reachback_tests::{
-    bridge::{self, ALLOW, Sidecar},
+    bridge::Sidecar,
     client::call,
     process::{Process, field},
-    proxy::{Manners, Proxy},
-    scratch::Scratch,
+    proxy::{Beyond, Manners, Proxy, TOKEN},
     tls::Relay,
-    upstream::Upstream,
 };
 
-const TOKEN: &str = "seven-0123456789abcdef";
 const CREDENTIALS: &str = "ada:love lace:1";
 const CONNECTED: &str = "HTTP/1.1 200 Connection established\r\n\r\n";
 
-/// A gateway behind TLS, an upstream, and a folder with what an agent needs.
+/// A gateway behind TLS, and what an agent needs.
 struct Scene {
-    gateway: Sidecar,
+    beyond: Beyond,
     relay: Relay,
-    upstream: Upstream,
-    folder: Scratch,
 }
 
 impl Scene {
     async fn new() -> Self {
-        let folder = Scratch::new();
-        folder.write("seven.token", TOKEN);
-        folder.write("credentials", &format!("{CREDENTIALS}\n"));
-        let token = folder.path().join("seven.token");
-        let agents = format!("agents: [ {{ name: a, token_file: {}, services: [ orders ] }} ]", token.display());
-        let gateway = Sidecar::gateway(&bridge::gateway_yaml(&format!("path: /reachback\n{agents}")));
-        let relay = Relay::start(Ipv4Addr::LOCALHOST.into(), gateway.address("tunnel")).await;
-        folder.write("ca.pem", &relay.authority);
-        Self { gateway, relay, upstream: Upstream::start().await, folder }
+        let beyond = Beyond::start("path: /reachback").await;
+        let relay = Relay::start(Ipv4Addr::LOCALHOST.into(), beyond.gateway.address("tunnel")).await;
+        beyond.folder.write("credentials", &format!("{CREDENTIALS}\n"));
+        beyond.folder.write("ca.pem", &relay.authority);
+        Self { beyond, relay }
     }
 
     /// An agent that dials the gateway by its name, on port 443 with a path.
     fn yaml(&self, more: &str) -> String {
-        format!(
-            "gateways: [ wss://gateway.test/reachback ]\ntoken_file: seven.token\nca_file: ca.pem\n\
-             admin: {{ listen: 127.0.0.1:0 }}\n{more}\n\
-             services: {{ orders: {{ upstream: \"http://{}\", allow: {ALLOW} }} }}\n",
-            self.upstream.address()
-        )
-    }
-
-    async fn answers(&self) {
-        let answer = call(self.gateway.address("facade"), "GET", "/bytes/9", "").await;
-        assert_eq!((answer.status(), answer.body.len()), (200, 9));
+        self.beyond.agent_yaml("wss://gateway.test/reachback", &format!("ca_file: ca.pem\n{more}"))
     }
 
     /// An agent with these keys reaches the gateway, and tells how.
     async fn works(&self, more: &str, by: &str) {
-        let agent = Sidecar::agent(&self.yaml(more), self.folder.path());
-        self.gateway.until_links(1).await;
-        self.answers().await;
+        let agent = Sidecar::agent(&self.yaml(more), self.beyond.folder.path());
+        self.beyond.gateway.until_links(1).await;
+        self.beyond.answers().await;
         assert_eq!(agent.status().await["links"][0]["address"], format!("by {by}"));
         drop(agent);
-        self.gateway.until_links(0).await;
+        self.beyond.gateway.until_links(0).await;
     }
 }
 
@@ -88,7 +69,7 @@ async fn http_in_plain_text_and_by_tls() {
     assert_eq!(proxy.asked()[0], expected, "and no token");
 
     let front = Relay::start(Ipv4Addr::LOCALHOST.into(), proxy.address).await;
-    scene.folder.write("ca.pem", &format!("{}{}", scene.relay.authority, front.authority));
+    scene.beyond.folder.write("ca.pem", &format!("{}{}", scene.relay.authority, front.authority));
     let url = format!("https://{}", front.address);
     scene.works(&format!("proxy: {url}"), &url).await;
     assert!(!proxy.asked().last().unwrap().contains("authorization"));
@@ -96,7 +77,7 @@ async fn http_in_plain_text_and_by_tls() {
 
 /// What an agent with these keys logs of its first dial, and how long it means to wait then.
 async fn fails(scene: &Scene, environment: &[(&str, &str)], more: &str, says: &[&str]) -> u64 {
-    let agent = Process::start_in(environment, "agent", &scene.yaml(more), &scene.folder);
+    let agent = Process::start_in(environment, "agent", &scene.yaml(more), &scene.beyond.folder);
     let line = agent.line(&["no link: dialling again"]).await;
     for word in says {
         assert!(line.contains(word), "{word}\n{line}");
@@ -167,10 +148,10 @@ async fn the_environment_names_a_proxy() {
     let proxy = Proxy::start(Manners::Http(CONNECTED), scene.relay.address).await;
     let url = format!("http://ada:love%20lace%3A1@{}", proxy.address);
     for name in ["HTTPS_PROXY", "all_proxy"] {
-        let agent = Process::start_in(&[(name, &url)], "agent", &scene.yaml(""), &scene.folder);
+        let agent = Process::start_in(&[(name, &url)], "agent", &scene.yaml(""), &scene.beyond.folder);
         let line = agent.line(&["link up"]).await;
         assert!(line.contains(&format!("proxy=http://{}", proxy.address)), "{line}");
-        scene.answers().await;
+        scene.beyond.answers().await;
         assert!(!agent.log().join("\n").contains("love"), "the password is in the log");
     }
     let asked = proxy.asked();
@@ -182,7 +163,7 @@ async fn the_environment_names_a_proxy() {
         ([("HTTPS_PROXY", &url), ("ALL_PROXY", &url)], "proxy: none"),
         ([("HTTP_PROXY", &url), ("http_proxy", &url)], ""),
     ] {
-        let agent = Process::start_in(&environment, "agent", &scene.yaml(more), &scene.folder);
+        let agent = Process::start_in(&environment, "agent", &scene.yaml(more), &scene.beyond.folder);
         agent.line(&["cannot resolve the gateway's name"]).await;
     }
     assert_eq!(proxy.asked().len(), asked.len());
@@ -200,23 +181,27 @@ async fn a_reload_brings_a_proxy_and_takes_it_away() {
     let scene = Scene::new().await;
     let proxy = Proxy::start(Manners::Socks5(Some(("ada", "love lace:1"))), scene.relay.address).await;
     let keys = format!("proxy: socks5://{}\nproxy_credentials_file: credentials", proxy.address);
-    scene.folder.write("credentials", "ada:forgotten");
-    scene.folder.write("agent.yaml", &scene.yaml("proxy: none"));
-    let agent = Sidecar::agent_of(&scene.folder.path().join("agent.yaml"));
-    scene.folder.write("agent.yaml", &scene.yaml(&keys));
+    scene.beyond.folder.write("credentials", "ada:forgotten");
+    scene.beyond.folder.write("agent.yaml", &scene.yaml("proxy: none"));
+    let agent = Sidecar::agent_of(&scene.beyond.folder.path().join("agent.yaml"));
+    scene.beyond.folder.write("agent.yaml", &scene.yaml(&keys));
     let error = |status: &serde_json::Value| status["gateways"][0]["last_error"].as_str().map(str::to_owned);
     let told = |status: &serde_json::Value| error(status).filter(|error| error.contains("does not accept"));
     agent.until_status("the proxy's refusal", told).await;
     // It is in a hold-off of a minute now, but need not sit that out.
-    scene.folder.write("credentials", CREDENTIALS);
-    scene.folder.write("agent.yaml", &scene.yaml(&format!("{keys}\n")));
-    scene.gateway.until_links(1).await;
-    scene.answers().await;
-    scene.folder.write("agent.yaml", &scene.yaml("proxy: none"));
+    scene.beyond.folder.write("credentials", CREDENTIALS);
+    scene.beyond.folder.write("agent.yaml", &scene.yaml(&format!("{keys}\n")));
+    scene.beyond.gateway.until_links(1).await;
+    scene.beyond.answers().await;
+    scene.beyond.folder.write("agent.yaml", &scene.yaml("proxy: none"));
     let reloaded = |status: &serde_json::Value| (status["reload"]["generation"] == 4).then_some(());
     agent.until_status("the reload", reloaded).await;
-    scene.answers().await;
-    assert_eq!(scene.gateway.status().await["links"].as_array().unwrap().len(), 1, "a link keeps what it began with");
+    scene.beyond.answers().await;
+    assert_eq!(
+        scene.beyond.gateway.status().await["links"].as_array().unwrap().len(),
+        1,
+        "a link keeps what it began with"
+    );
 }
 
 #[tokio::test]
@@ -224,11 +209,11 @@ async fn a_proxy_that_dies_takes_its_link_with_it_and_no_more() {
     let scene = Scene::new().await;
     let proxy = Proxy::start(Manners::Http(CONNECTED), scene.relay.address).await;
     let yaml = scene.yaml(&format!("proxy: http://{}", proxy.address));
-    let agent = Sidecar::agent(&yaml, scene.folder.path());
-    scene.gateway.until_links(1).await;
-    let facade = scene.gateway.address("facade");
+    let agent = Sidecar::agent(&yaml, scene.beyond.folder.path());
+    scene.beyond.gateway.until_links(1).await;
+    let facade = scene.beyond.gateway.address("facade");
     let hanging = tokio::spawn(async move { call(facade, "POST", "/gate", "").await });
-    scene.upstream.until("the call to be under way", |counts| counts.active == 1).await;
+    scene.beyond.upstream.until("the call to be under way", |counts| counts.active == 1).await;
     drop(proxy);
     let answer = hanging.await.unwrap();
     assert_eq!((answer.status(), answer.failure()), (502, Some("link_lost")));

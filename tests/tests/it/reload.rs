@@ -43,7 +43,7 @@ impl Scene {
     }
 
     fn file(&self) -> PathBuf {
-        self.folder.path().join("agent.yaml")
+        self.folder.file("agent.yaml")
     }
 
     async fn generation(&self, wanted: u64) -> Value {
@@ -62,7 +62,7 @@ impl Scene {
 }
 
 fn yaml(tunnel: SocketAddr, upstream: SocketAddr, allow: &str) -> String {
-    bridge::agent_yaml(tunnel, upstream, Setup::default()).replace(bridge::ALLOW, allow)
+    bridge::agent_yaml(tunnel, upstream, Setup { allow, ..Setup::default() })
 }
 
 const ONE: &str = "[ GET /bytes/1 ]";

@@ -3,13 +3,13 @@
 use std::net::SocketAddr;
 
 use reachback_tests::{
-    bridge::{self, Setup, Sidecar},
+    bridge::{self, Bridge, Setup, Sidecar},
     client::{Raw, call, status},
-    http1::{Head, Left, Piece},
+    http1::Head,
     pattern,
     process::Process,
     scratch::Scratch,
-    upstream::{Then, Upstream},
+    upstream::Then,
     wait::{until, within},
 };
 use tokio::net::{TcpListener, TcpStream};
@@ -21,7 +21,11 @@ pub(crate) const ASK: &str = "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: keep-al
 pub(crate) const AGREE: &str = "HTTP/1.1 101 Switching\r\nconnection: upgrade\r\nupgrade: WebSocket\r\n\
                      Sec-WebSocket-Accept: BBBB\r\nX-Extra: 1\r\n\r\n";
 
-/// A gateway and an agent with [`RULES`]; the test is client and upstream.
+fn ruled() -> Setup<'static> {
+    Setup { allow: RULES, ..Setup::default() }
+}
+
+/// A gateway and an agent; the test is client and upstream.
 pub(crate) struct Pipe {
     pub(crate) gateway: Sidecar,
     pub(crate) agent: Sidecar,
@@ -30,15 +34,12 @@ pub(crate) struct Pipe {
 
 impl Pipe {
     pub(crate) async fn new() -> Self {
-        Self::with(RULES, Setup::default()).await
+        Self::with(ruled()).await
     }
 
-    async fn with(rules: &str, setup: Setup<'_>) -> Self {
+    async fn with(setup: Setup<'_>) -> Self {
         let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let gateway = Sidecar::gateway(&bridge::gateway_yaml(setup.gateway));
-        let yaml = bridge::agent_yaml(gateway.address("tunnel"), upstream.local_addr().unwrap(), setup);
-        let agent = Sidecar::agent(&yaml.replace(bridge::ALLOW, rules), "".as_ref());
-        gateway.until_links(1).await;
+        let (gateway, agent) = bridge::pair(upstream.local_addr().unwrap(), "".as_ref(), setup).await;
         Self { gateway, agent, upstream }
     }
 
@@ -154,11 +155,8 @@ async fn bytes_right_behind_either_head() {
 
 #[tokio::test]
 async fn without_a_rule_there_is_none() {
-    let upstream = Upstream::start().await;
-    let gateway = Sidecar::gateway(&bridge::gateway_yaml(""));
-    let yaml = bridge::agent_yaml(gateway.address("tunnel"), upstream.address(), Setup::default());
-    let _agent = Sidecar::agent(&yaml.replace(bridge::ALLOW, RULES), "".as_ref());
-    let mut client = Raw::connect(gateway.address("facade")).await;
+    let bridge = Bridge::with(ruled()).await;
+    let (upstream, mut client) = (&bridge.upstream, Raw::connect(bridge.facade()).await);
     for path in ["/plain", "/other"] {
         client.send(ASK.replace("/ws", path)).await;
         assert_eq!(client.answer("GET").await.failure(), Some("denied"), "{path}, and the connection goes on");
@@ -168,12 +166,9 @@ async fn without_a_rule_there_is_none() {
 
 #[tokio::test]
 async fn what_is_no_wish_for_a_websocket_is_an_ordinary_request() {
-    let upstream = Upstream::start().await;
+    let bridge = Bridge::with(ruled()).await;
+    let (upstream, mut client) = (&bridge.upstream, Raw::connect(bridge.facade()).await);
     upstream.says("/plain", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", Then::GoOn);
-    let gateway = Sidecar::gateway(&bridge::gateway_yaml(""));
-    let yaml = bridge::agent_yaml(gateway.address("tunnel"), upstream.address(), Setup::default());
-    let _agent = Sidecar::agent(&yaml.replace(bridge::ALLOW, RULES), "".as_ref());
-    let mut client = Raw::connect(gateway.address("facade")).await;
     for (line, more) in [
         ("GET /plain HTTP/1.1", "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAA\r\n\r\n"),
         ("GET /plain HTTP/1.1", "Connection: Upgrade\r\nUpgrade: TLS/1.0\r\n\r\n"),
@@ -193,11 +188,8 @@ async fn what_is_no_wish_for_a_websocket_is_an_ordinary_request() {
 
 #[tokio::test]
 async fn an_upstream_that_does_not_agree_answers() {
-    let upstream = Upstream::start().await;
-    let gateway = Sidecar::gateway(&bridge::gateway_yaml(""));
-    let yaml = bridge::agent_yaml(gateway.address("tunnel"), upstream.address(), Setup::default());
-    let _agent = Sidecar::agent(&yaml.replace(bridge::ALLOW, RULES), "".as_ref());
-    let mut client = Raw::connect(gateway.address("facade")).await;
+    let bridge = Bridge::with(ruled()).await;
+    let (upstream, mut client) = (&bridge.upstream, Raw::connect(bridge.facade()).await);
     for (said, status, text) in [
         ("HTTP/1.1 426 No\r\nContent-Length: 2\r\n\r\nno", 426, "no"),
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", 200, "ok"),
@@ -251,8 +243,8 @@ async fn a_killed_process_is_a_reset_at_both_ends() {
         let (folder, upstream) = (Scratch::new(), TcpListener::bind("127.0.0.1:0").await.unwrap());
         let mut gateway = Process::start("gateway", &bridge::gateway_yaml(""), &folder);
         let tunnel = gateway.address("tunnel").await;
-        let yaml = bridge::agent_yaml(tunnel, upstream.local_addr().unwrap(), Setup::default());
-        let mut agent = Process::start("agent", &yaml.replace(bridge::ALLOW, RULES), &folder);
+        let yaml = bridge::agent_yaml(tunnel, upstream.local_addr().unwrap(), ruled());
+        let mut agent = Process::start("agent", &yaml, &folder);
         let (mut client, mut server) = open(gateway.address("facade").await, &upstream).await;
         client.send("hello").await;
         assert_eq!(server.bytes(5).await, b"hello");
@@ -271,8 +263,8 @@ async fn a_reader_that_stops_slows_its_writer_and_nobody_else() {
     let (folder, upstream) = (Scratch::new(), TcpListener::bind("127.0.0.1:0").await.unwrap());
     let gateway = Process::start("gateway", &bridge::gateway_yaml(""), &folder);
     let tunnel = gateway.address("tunnel").await;
-    let yaml = bridge::agent_yaml(tunnel, upstream.local_addr().unwrap(), Setup::default());
-    let agent = Process::start("agent", &yaml.replace(bridge::ALLOW, RULES), &folder);
+    let yaml = bridge::agent_yaml(tunnel, upstream.local_addr().unwrap(), ruled());
+    let agent = Process::start("agent", &yaml, &folder);
     let facade = gateway.address("facade").await;
     let (mut other, mut others) = open(facade, &upstream).await;
     let before = [gateway.resident(), agent.resident()];
@@ -309,12 +301,12 @@ async fn a_reader_that_stops_slows_its_writer_and_nobody_else() {
 
 #[tokio::test]
 async fn idle_time_and_a_rules_time_end_it_and_the_services_time_does_not() {
-    let short = Pipe::with(RULES, Setup { service: "idle_timeout: 100ms", ..Setup::default() }).await;
+    let short = Pipe::with(Setup { service: "idle_timeout: 100ms", ..ruled() }).await;
     let (mut client, mut server) = short.open().await;
     assert!(client.is_reset().await && server.is_reset().await);
 
     let rules = RULES.replace("upgrade: websocket", "upgrade: websocket, timeout: 100ms");
-    let short = Pipe::with(&rules, Setup::default()).await;
+    let short = Pipe::with(Setup { allow: &rules, ..Setup::default() }).await;
     let (mut client, mut server) = short.open().await;
     // It moves all the time.
     let talk = async { while client.send("x").await {} };
@@ -323,13 +315,9 @@ async fn idle_time_and_a_rules_time_end_it_and_the_services_time_does_not() {
         reset = server.is_reset() => assert!(reset),
     }
 
-    let upstream = Upstream::start().await;
-    let gateway = Sidecar::gateway(&bridge::gateway_yaml(""));
-    let setup = Setup { service: "total_timeout: 300ms", ..Setup::default() };
-    let yaml = bridge::agent_yaml(gateway.address("tunnel"), upstream.address(), setup);
-    let rules = r#"[ { path: /ws, methods: [GET], upgrade: websocket }, "GET /silent", "GET /drip/2", "GET /half/9" ]"#;
-    let _agent = Sidecar::agent(&yaml.replace(bridge::ALLOW, rules), "".as_ref());
-    let facade = gateway.address("facade");
+    let allow = r#"[ { path: /ws, methods: [GET], upgrade: websocket }, "GET /silent", "GET /drip/2", "GET /half/9" ]"#;
+    let bridge = Bridge::with(Setup { service: "total_timeout: 300ms", allow, ..Setup::default() }).await;
+    let (upstream, facade) = (&bridge.upstream, bridge.facade());
     upstream.says("/ws", format!("{AGREE}hello"), Then::Hold);
     let (mut websocket, mut events) = (Raw::connect(facade).await, Raw::connect(facade).await);
     websocket.send(ASK).await;
@@ -345,12 +333,7 @@ async fn idle_time_and_a_rules_time_end_it_and_the_services_time_does_not() {
     upstream.until("the end of those two", |counts| counts.active == 2).await;
     upstream.open_gate(3);
     assert!(!websocket.is_reset().await, "its end is the upstream's");
-    let mut left = begun.framing(Left::UntilClose);
-    let mut came = Vec::new();
-    while let Piece::Data(data) = events.piece(&mut left).await {
-        came.extend_from_slice(&data);
-    }
-    assert_eq!((came, left), (b"data: 0\n\ndata: 1\n\n".to_vec(), Left::Chunk(0)));
+    assert_eq!(events.body(&begun).await, (b"data: 0\n\ndata: 1\n\n".to_vec(), true));
 }
 
 #[tokio::test]
@@ -367,7 +350,7 @@ async fn a_drain_waits_for_it_as_long_as_its_grace() {
     assert!(!client.is_reset().await && !server.is_reset().await);
     pipe.gateway.ended().await;
 
-    let pipe = Pipe::with(RULES, Setup { gateway: "drain_grace: 100ms", ..Setup::default() }).await;
+    let pipe = Pipe::with(Setup { gateway: "drain_grace: 100ms", ..ruled() }).await;
     let (mut client, mut server) = pipe.open().await;
     pipe.gateway.drain();
     assert!(client.is_reset().await && server.is_reset().await);

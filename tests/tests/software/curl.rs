@@ -1,7 +1,13 @@
 //! curl: what its flags do.
 
+use reachback_tests::{
+    bridge::{Bridge, Setup},
+    scratch::Scratch,
+    tls,
+};
+
 use crate::{
-    program,
+    program::{self, Ended},
     world::{HEADS, World},
 };
 
@@ -122,6 +128,25 @@ async fn statuses_and_what_they_lead_to() {
 #[tokio::test]
 async fn parts() {
     check(&PARTS).await;
+}
+
+/// Over TLS a facade speaks the version that curl and it agree on.
+#[tokio::test]
+async fn over_tls() {
+    let Some(curl) = program::find(&["curl"], &["--version"], "curl") else { return };
+    let folder = Scratch::new();
+    let (facades, _) = tls::facade(&folder, "");
+    let bridge = Bridge::with(Setup { facades: &facades, ..Setup::default() }).await;
+    let port = bridge.facade().port();
+    for (version, expected) in [("--http2", "2"), ("--http1.1", "1.1"), ("--no-alpn", "1.1"), ("--http1.0", "1")] {
+        let mut command = program::command(&curl, folder.path());
+        command.args(["-q", "-s", "-S", "-w", " %{http_version} %{http_code}", "--cacert", "cert.pem", version]);
+        command.args(["--resolve", &format!("localhost:{port}:127.0.0.1"), "-d", "hello"]);
+        command.arg(format!("https://localhost:{port}/echo"));
+        let Ended { code, stdout, stderr } = program::run(command).await;
+        let said = (code, String::from_utf8_lossy(&stdout).into_owned());
+        assert_eq!(said, (Some(0), format!("hello {expected} 200")), "{version}: {}", stderr.escape_ascii());
+    }
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use std::{
 };
 
 use reachback_tests::{
-    bridge::{self, ALLOW, Setup, Sidecar},
+    bridge::{self, Setup, Sidecar},
     scratch::Scratch,
 };
 
@@ -35,11 +35,13 @@ impl World {
         let mut port = String::new();
         BufReader::new(process.0.stdout.take().unwrap()).read_line(&mut port).unwrap();
         let server = SocketAddr::from(([127, 0, 0, 1], port.trim().parse().unwrap()));
-        let gateway = Sidecar::gateway(&bridge::gateway_yaml("wait_for_agent: 0s"));
-        let setup = Setup { service: "protocol: h2c", ..Setup::default() };
-        let yaml = bridge::agent_yaml(gateway.address("tunnel"), server, setup);
-        let agent = Sidecar::agent(&yaml.replace(ALLOW, r#"[ "POST /shop.Orders/*" ]"#), "".as_ref());
-        gateway.until_links(1).await;
+        let setup = Setup {
+            gateway: "wait_for_agent: 0s",
+            service: "protocol: h2c",
+            allow: r#"[ "POST /shop.Orders/*" ]"#,
+            ..Setup::default()
+        };
+        let (gateway, agent) = bridge::pair(server, "".as_ref(), setup).await;
         let facade = gateway.address("facade");
         Some(Self { python, home, server, facade, gateway, agent, _process: process })
     }

@@ -8,11 +8,10 @@ use std::{
 };
 
 use reachback_tests::{
-    bridge::{self, ALLOW, Sidecar},
+    bridge::Sidecar,
     client::call,
     process::{own_address, until_listening},
-    scratch::Scratch,
-    upstream::Upstream,
+    proxy::Beyond,
 };
 use serde_json::Value;
 
@@ -22,44 +21,37 @@ use crate::program::{self, Killed};
 const LOOK_UP: &str = "/usr/lib/squid/basic_ncsa_auth";
 const PASSWORDS: &str = "ada:$apr1$reachbck$xJO/L5K9ltaNUFApHDRf90\n";
 
-/// A gateway whose name only squid knows, an upstream, and where squid listens.
+/// A gateway whose name only squid knows, and where squid listens.
 struct Scene {
     squid: PathBuf,
     proxy: SocketAddr,
-    gateway: Sidecar,
-    upstream: Upstream,
-    folder: Scratch,
+    beyond: Beyond,
 }
 
 impl Scene {
     /// `None` if there is no squid.
     async fn start() -> Option<Self> {
         let squid = program::find(&["squid", "/usr/sbin/squid"], &["-v"], "squid")?;
-        let folder = Scratch::new();
-        folder.write("seven.token", "seven-0123456789abcdef");
-        folder.write("passwords", PASSWORDS);
-        folder.write("hosts", "127.0.0.1 gateway.test\n");
-        let token = folder.path().join("seven.token");
-        let agents = format!("agents: [ {{ name: a, token_file: {}, services: [ orders ] }} ]", token.display());
-        let gateway = Sidecar::gateway(&bridge::gateway_yaml(&agents));
-        let proxy = SocketAddr::new(own_address(), 3128);
-        Some(Self { squid, proxy, gateway, upstream: Upstream::start().await, folder })
+        let beyond = Beyond::start("").await;
+        beyond.folder.write("passwords", PASSWORDS);
+        beyond.folder.write("hosts", "127.0.0.1 gateway.test\n");
+        Some(Self { squid, proxy: SocketAddr::new(own_address(), 3128), beyond })
     }
 
     /// Squid with these rules; it connects to the gateway's port only.
     async fn squid(&self, rules: &str) -> Killed {
-        let folder = self.folder.path().display();
-        let (proxy, port) = (self.proxy, self.gateway.address("tunnel").port());
+        let folder = self.beyond.folder.path().display();
+        let (proxy, port) = (self.proxy, self.beyond.gateway.address("tunnel").port());
         let text = format!(
             "http_port {proxy}\nvisible_hostname proxy.test\nhosts_file {folder}/hosts\npid_filename none\n\
              cache_log /dev/null\naccess_log none\nnetdb_filename none\ncoredump_dir none\npinger_enable off\n\
              max_filedescriptors 1024\ncache deny all\nacl gateway port {port}\n{rules}\n\
              http_access deny !gateway\nhttp_access allow all\n"
         );
-        self.folder.write("squid.conf", &text);
+        self.beyond.folder.write("squid.conf", &text);
         let mut command = Command::new(&self.squid);
         // In the foreground, and one process of it.
-        command.args(["-N", "-f"]).arg(self.folder.path().join("squid.conf"));
+        command.args(["-N", "-f"]).arg(self.beyond.folder.path().join("squid.conf"));
         let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let squid = Killed(quiet.spawn().unwrap());
         until_listening(self.proxy).await;
@@ -68,22 +60,13 @@ impl Scene {
 
     /// An agent that dials the gateway, at a port, by squid.
     fn agent(&self, port: u16, more: &str) -> Sidecar {
-        let (proxy, upstream) = (self.proxy, self.upstream.address());
-        let yaml = format!(
-            "gateways: [ ws://gateway.test:{port} ]\ntoken_file: seven.token\nproxy: http://{proxy}\n{more}\n\
-             admin: {{ listen: 127.0.0.1:0 }}\n\
-             services: {{ orders: {{ upstream: \"http://{upstream}\", allow: {ALLOW} }} }}\n"
-        );
-        Sidecar::agent(&yaml, self.folder.path())
+        let more = format!("proxy: http://{}\n{more}", self.proxy);
+        let yaml = self.beyond.agent_yaml(&format!("ws://gateway.test:{port}"), &more);
+        Sidecar::agent(&yaml, self.beyond.folder.path())
     }
 
     fn port(&self) -> u16 {
-        self.gateway.address("tunnel").port()
-    }
-
-    async fn answers(&self) {
-        let answer = call(self.gateway.address("facade"), "GET", "/bytes/9", "").await;
-        assert_eq!((answer.status(), answer.body.len()), (200, 9));
+        self.beyond.gateway.address("tunnel").port()
     }
 }
 
@@ -101,13 +84,13 @@ async fn squid_killed_mid_link_costs_what_is_under_way_and_no_more() {
     let Some(scene) = Scene::start().await else { return };
     let squid = scene.squid("").await;
     let agent = scene.agent(scene.port(), "");
-    scene.gateway.until_links(1).await;
-    scene.answers().await;
+    scene.beyond.gateway.until_links(1).await;
+    scene.beyond.answers().await;
     assert_eq!(agent.status().await["links"][0]["address"], format!("by http://{}", scene.proxy));
 
-    let facade = scene.gateway.address("facade");
+    let facade = scene.beyond.gateway.address("facade");
     let under_way = tokio::spawn(async move { call(facade, "POST", "/gate", "").await });
-    scene.upstream.until("the call to be under way", |counts| counts.active == 1).await;
+    scene.beyond.upstream.until("the call to be under way", |counts| counts.active == 1).await;
     drop(squid);
     let answer = under_way.await.unwrap();
     assert_eq!((answer.status(), answer.failure()), (502, Some("link_lost")));
@@ -122,7 +105,7 @@ async fn squid_killed_mid_link_costs_what_is_under_way_and_no_more() {
 #[tokio::test]
 async fn squid_wants_a_password() {
     let Some(scene) = Scene::start().await else { return };
-    let folder = scene.folder.path();
+    let folder = scene.beyond.folder.path();
     let rules = format!(
         "auth_param basic program {LOOK_UP} {}\nauth_param basic children 1\nacl known proxy_auth REQUIRED\n\
          http_access deny !known",
@@ -136,8 +119,8 @@ async fn squid_wants_a_password() {
     complains(&agent, &["does not accept the credentials of proxy_credentials_file"]).await;
     fs::write(folder.join("credentials"), "ada:love lace:1\n").unwrap();
     let _agent = scene.agent(scene.port(), "proxy_credentials_file: credentials");
-    scene.gateway.until_links(1).await;
-    scene.answers().await;
+    scene.beyond.gateway.until_links(1).await;
+    scene.beyond.answers().await;
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use std::{
 };
 
 use reachback_tests::{
-    bridge::{self, ALLOW, Setup, Sidecar},
+    bridge::{self, Setup, Sidecar},
     client,
     pattern::Sum,
     scratch::Scratch,
@@ -67,13 +67,10 @@ impl World {
         BufReader::new(process.0.stdout.take().unwrap()).read_line(&mut port).unwrap();
         let site = SocketAddr::from(([127, 0, 0, 1], port.trim().parse().unwrap()));
 
-        let gateway = Sidecar::gateway(&bridge::gateway_yaml(""));
+        let allow = r#"[ "GET,HEAD,POST,PUT,DELETE,OPTIONS,PATCH,PROPFIND /**", "GET /", { methods: [GET], path: /socket/**, upgrade: websocket }, { methods: [GET], path: /socket, upgrade: websocket } ]"#;
         // Links that the site builds from `Host` lead back through the bridge.
-        let setup = Setup { service: "host: preserve", ..Setup::default() };
-        let yaml = bridge::agent_yaml(gateway.address("tunnel"), site, setup);
-        let rules = r#"[ "GET,HEAD,POST,PUT,DELETE,OPTIONS,PATCH,PROPFIND /**", "GET /", { methods: [GET], path: /socket/**, upgrade: websocket }, { methods: [GET], path: /socket, upgrade: websocket } ]"#;
-        let agent = Sidecar::agent(&yaml.replace(ALLOW, rules), "".as_ref());
-        gateway.until_links(1).await;
+        let setup = Setup { service: "host: preserve", allow, ..Setup::default() };
+        let (gateway, agent) = bridge::pair(site, "".as_ref(), setup).await;
         Some(Self { folder, site, gateway, _agent: agent, _process: process })
     }
 

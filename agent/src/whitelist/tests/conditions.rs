@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use proto::wire::{FailureCode, RequestHead};
+use proto::wire::{FailureCode, RequestHead, ServiceName};
 
 use super::{head, headers, long, only, rule, whitelist_of};
-use crate::whitelist::{Limits, LongForm, Query, Rate, Reason, Service, Step, Upgrade};
+use crate::whitelist::{Host, Limits, LongForm, Query, Rate, Reason, Service, Step, Times, Upgrade, Whitelist};
 
 /// What one rule says to requests: nothing if it allows them, or the reason.
 fn check(form: &LongForm, method: &str, targets: &[(&str, Option<Reason>)]) {
@@ -222,7 +222,7 @@ fn an_upgrade_passes_only_by_permission() {
 fn limits_are_handed_on() {
     let limits = Limits {
         max_body: Some(10),
-        timeout: Some(Duration::from_secs(2)),
+        times: Times { whole: Some(Duration::from_secs(2)), ..Times::default() },
         rate: Some(Rate { requests: 5, per: Duration::from_secs(60) }),
     };
     let whitelist = whitelist_of(vec![rule(&LongForm { limits, ..long("PUT", "/a") })]);
@@ -239,9 +239,10 @@ fn limits_are_handed_on() {
 /// Of several rules that allow a request the roomiest counts, wherever it stands.
 #[test]
 fn the_order_of_rules_never_counts() {
-    let with = |path: &str, max_body, timeout: Option<u64>, rate: Option<u32>| {
+    let with = |path: &str, max_body, whole: Option<u64>, rate: Option<u32>| {
         let rate = rate.map(|requests| Rate { requests, per: Duration::from_secs(1) });
-        LongForm { limits: Limits { max_body, timeout: timeout.map(Duration::from_secs), rate }, ..long("PUT", path) }
+        let times = Times { whole: whole.map(Duration::from_secs), ..Times::default() };
+        LongForm { limits: Limits { max_body, times, rate }, ..long("PUT", path) }
     };
     let per_minute = |requests| LongForm {
         limits: Limits { rate: Some(Rate { requests, per: Duration::from_secs(60) }), ..Limits::default() },
@@ -261,6 +262,37 @@ fn the_order_of_rules_never_counts() {
             assert_eq!((admitted.rule(), admitted.limits()), (Some(expected), roomy.limits), "{roomy:?} {narrow:?}");
         }
     }
+}
+
+/// A rule that says nothing of a time leaves as much of it as the service, which may be less than another rule.
+#[test]
+fn what_a_rule_does_not_say_is_as_its_service_says() {
+    let seconds = |seconds| Some(Duration::from_secs(seconds));
+    let service = Times { response: seconds(60), idle: seconds(9), total: seconds(90), whole: None };
+    let check = |times: Times, expected: (usize, Times)| {
+        let special = LongForm { limits: Limits { times, ..Limits::default() }, ..long("GET", "/a/b") };
+        let plain = long("GET", "/a/*");
+        for (rules, special_at) in [([&plain, &special], 1), ([&special, &plain], 0)] {
+            let service = Service::new(rules.map(rule).into(), Host::Fixed("a".parse().unwrap())).with_times(service);
+            let whitelist = Whitelist::new([(ServiceName::new("orders").unwrap(), service)]);
+            let admitted = whitelist.admit(&head("GET", "/a/b")).unwrap();
+            let at = if expected.0 == 1 { special_at } else { 1 - special_at };
+            assert_eq!((admitted.rule(), admitted.limits().times), (Some(at), expected.1), "{times:?}");
+        }
+    };
+    let some = Times::default();
+    check(Times { response: seconds(300), ..some }, (1, Times { response: seconds(300), ..service }));
+    check(Times { response: seconds(5), ..some }, (0, service));
+    check(Times { idle: seconds(0), ..some }, (1, Times { idle: None, ..service }));
+    check(Times { idle: seconds(5), ..some }, (0, service));
+    check(Times { total: seconds(0), ..some }, (1, Times { total: None, ..service }));
+    check(Times { total: seconds(91), response: seconds(1), ..some }, {
+        (1, Times { total: seconds(91), response: seconds(1), ..service })
+    });
+    check(Times { whole: seconds(91), ..some }, {
+        (1, Times { response: None, total: None, whole: seconds(91), ..service })
+    });
+    check(Times { whole: seconds(89), ..some }, (0, service));
 }
 
 /// The refusal says how far the closest rule let the request come.

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use super::{long, only, rule};
-use crate::whitelist::{Limits, LongForm, Part, Query, Rate, Rule, Upgrade, Values, duplicate};
+use crate::whitelist::{Limits, LongForm, Part, Query, Rate, Rule, Times, Upgrade, Values, duplicate};
 
 #[test]
 fn rules_that_are_none() {
     let some = || long("GET", "/a/*");
     let limits = |limits| LongForm { limits, ..some() };
+    let times = |times| limits(Limits { times, ..Limits::default() });
+    let (zero, second) = (Some(Duration::ZERO), Some(Duration::from_secs(1)));
     let header = |name: &str, values: &[&str]| LongForm {
         headers: vec![(name.to_owned(), values.iter().map(|value| (*value).to_owned()).collect())],
         ..some()
@@ -67,7 +69,9 @@ fn rules_that_are_none() {
             "twice",
         ),
         (limits(Limits { max_body: Some(0), ..Limits::default() }), Part::MaxBody, 0, "1B"),
-        (limits(Limits { timeout: Some(Duration::ZERO), ..Limits::default() }), Part::Timeout, 0, "1ms"),
+        (times(Times { whole: zero, ..Times::default() }), Part::Timeout, 0, "1ms"),
+        (times(Times { response: zero, ..Times::default() }), Part::ResponseTimeout, 0, "1ms"),
+        (times(Times { whole: second, total: second, ..Times::default() }), Part::TotalTimeout, 0, "keep one"),
         (
             limits(Limits { rate: Some(Rate { requests: 0, per: Duration::from_secs(1) }), ..Limits::default() }),
             Part::Rate,
@@ -121,7 +125,7 @@ fn what_a_rule_says_of_itself() {
         upgrade: Some(Upgrade::WebSocket),
         limits: Limits {
             max_body: Some(10 << 20),
-            timeout: Some(Duration::from_secs(5)),
+            times: Times { whole: Some(Duration::from_secs(5)), ..Times::default() },
             rate: Some(Rate { requests: 3, per: Duration::from_secs(60) }),
         },
         ..long("GET,PUT", "/files/{name}")

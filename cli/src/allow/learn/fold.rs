@@ -13,6 +13,9 @@ const HEX_DIGITS: usize = 8;
 /// Shortest run of letters and digits that is taken for a random token; see [`is_random`].
 const TOKEN_CHARS: usize = 12;
 
+/// Most digits of a number that can be a word of the API, such as the version in `/rest/api/2/issue`.
+const SHORT_DIGITS: usize = 2;
+
 /// A path, segment by segment, as a rule would name it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Shape {
@@ -43,6 +46,11 @@ impl Shape {
         Some(Self { parts: parts? })
     }
 
+    /// The places where any segment may stand.
+    pub(super) fn ids(&self) -> impl Iterator<Item = usize> {
+        self.parts.iter().enumerate().filter(|(_, part)| **part == Part::Id).map(|(place, _)| place)
+    }
+
     /// The same with any segment at this place, if a word stands there now.
     pub(super) fn opened_at(&self, place: usize) -> Option<Self> {
         let Part::Literal(word) = self.parts.get(place)? else { return None };
@@ -65,6 +73,12 @@ impl fmt::Display for Shape {
             Part::Id => f.write_str("/{id}"),
         })
     }
+}
+
+/// The segment at this place of a raw path, if it is a number that can be a word of the API.
+pub(super) fn short_number(path: &str, place: usize) -> Option<Box<str>> {
+    let segment = String::from_utf8(percent::decoded(path.strip_prefix('/')?.split('/').nth(place)?)).ok()?;
+    (is_number(&segment) && segment.len() <= SHORT_DIGITS).then(|| segment.into())
 }
 
 fn is_id(segment: &str) -> bool {

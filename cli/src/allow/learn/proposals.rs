@@ -11,7 +11,7 @@ use proto::wire::{RequestHead, ServiceName};
 
 use super::{
     enforced,
-    fold::{Part, Shape},
+    fold::{Part, Shape, short_number},
     line::{Line, Verdict},
 };
 use crate::allow::{
@@ -59,6 +59,8 @@ struct Seen {
     allowed_by: Option<String>,
     /// The names of their queries' parameters, or how they begin.
     query: BTreeSet<String>,
+    /// Places where a short number stood, and never anything else.
+    numbers: BTreeMap<usize, Box<str>>,
     /// How many words stood at places that were opened because of them.
     words: BTreeMap<usize, usize>,
     /// The rule for this shape and no other, to judge with.
@@ -77,6 +79,7 @@ impl Proposals {
         let group = group.or_insert_with(|| Group::new(&request));
         if let Some(seen) = group.shapes.get_mut(&shape) {
             seen.whitelist.admit(&request).map_err(|denied| denied.to_string())?;
+            seen.numbers.retain(|place, number| short_number(&line.path, *place).as_ref() == Some(number));
             seen.add(line);
             return Ok(());
         }
@@ -88,20 +91,26 @@ impl Proposals {
             return Err("there were too many different paths before it".to_owned());
         }
         self.kept += room;
-        group.shapes.insert(shape, Seen::new(line, whitelist));
+        let numbers = shape.ids().filter_map(|place| Some((place, short_number(&line.path, place)?))).collect();
+        group.shapes.insert(shape, Seen::new(line, numbers, whitelist));
         Ok(())
     }
 
     /// The proposals of each service, most used first.
     pub(super) fn into_services(self) -> BTreeMap<String, Vec<block::Line>> {
-        let mut services: BTreeMap<String, BTreeMap<Shape, Vec<(Method, Seen)>>> = BTreeMap::new();
-        for group in self.groups.into_values() {
-            let paths = services.entry(group.service.to_string()).or_default();
-            for (method, shape, seen) in group.into_rules() {
+        let mut services: BTreeMap<String, Vec<Group>> = BTreeMap::new();
+        for ((service, _), group) in self.groups {
+            services.entry(service).or_default().push(group);
+        }
+        let lines = |mut groups: Vec<Group>| {
+            keep_constant_numbers(&mut groups);
+            let mut paths: BTreeMap<Shape, Vec<(Method, Seen)>> = BTreeMap::new();
+            for (method, shape, seen) in groups.into_iter().flat_map(Group::into_rules) {
                 paths.entry(shape).or_default().push((method, seen));
             }
-        }
-        services.into_iter().map(|(name, paths)| (name, by_use(paths))).collect()
+            by_use(paths)
+        };
+        services.into_iter().map(|(name, groups)| (name, lines(groups))).collect()
     }
 }
 
@@ -132,12 +141,13 @@ impl Group {
 }
 
 impl Seen {
-    fn new(line: &Line, whitelist: Whitelist) -> Self {
+    fn new(line: &Line, numbers: BTreeMap<usize, Box<str>>, whitelist: Whitelist) -> Self {
         let mut seen = Self {
             requests: 0,
             examples: vec![line.path.clone()],
             allowed_by: line.rule.clone(),
             query: BTreeSet::new(),
+            numbers,
             words: BTreeMap::new(),
             whitelist,
         };
@@ -178,6 +188,42 @@ fn why_never(request: &RequestHead) -> String {
         Ok(Ok(_)) => "its path cannot be written as a rule".to_owned(),
         Err(error) => error.message,
     }
+}
+
+/// Makes a short number a word again where it was the only one at its place, with whatever method, and more than one
+/// path went on behind it: a version, say. Identifiers that are worth a wildcard come in numbers.
+fn keep_constant_numbers(groups: &mut [Group]) {
+    for place in 0..COMPARED {
+        // By what stood before it.
+        let mut stood: BTreeMap<&[Part], Vec<Stood<'_>>> = BTreeMap::new();
+        for (Shape { parts }, seen) in groups.iter().flat_map(|group| &group.shapes) {
+            if parts.get(place) == Some(&Part::Id) {
+                let number = seen.numbers.get(&place).map(AsRef::as_ref);
+                stood.entry(&parts[..place]).or_default().push((number, &parts[place + 1..]));
+            }
+        }
+        let constants: BTreeMap<Vec<Part>, Part> =
+            stood.into_iter().filter_map(|(before, stood)| Some((before.to_vec(), constant(&stood)?))).collect();
+        for group in groups.iter_mut().filter(|_| !constants.is_empty()) {
+            let shapes = std::mem::take(&mut group.shapes).into_iter().map(|(mut shape, seen)| {
+                let constant = shape.parts.get(..place).and_then(|before| constants.get(before));
+                if let (Some(part @ Part::Id), Some(constant)) = (shape.parts.get_mut(place), constant.cloned()) {
+                    *part = constant;
+                }
+                (shape, seen)
+            });
+            group.shapes = shapes.collect();
+        }
+    }
+}
+
+/// What stood at a place, if it was one short number, and what behind it.
+type Stood<'a> = (Option<&'a str>, &'a [Part]);
+
+fn constant(stood: &[Stood<'_>]) -> Option<Part> {
+    let (number, behind) = *stood.first()?;
+    let alone = stood.iter().all(|(other, _)| *other == number);
+    (alone && stood.iter().any(|(_, other)| *other != behind)).then_some(Part::Literal(number?.into()))
 }
 
 /// Joins shapes that differ in nothing but the word at one place, if there are too many for an API.

@@ -57,6 +57,31 @@ fn what_was_seen_is_proposed() {
     check(&[("#FIND", "/a:")], &["'#FIND /a:' # 1 request"]);
 }
 
+/// A version is no identifier: it is always the same, whatever comes behind it.
+#[test]
+fn a_short_number_that_never_changes_stays() {
+    let rules = |requests: &[(&str, &str)]| {
+        let log: String = requests.iter().map(|(method, path)| line("would_deny", method, path)).collect();
+        rules(&learn(&args(), &log).0).iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let gets = |paths: &[&str]| rules(&paths.iter().map(|path| ("GET", *path)).collect::<Vec<_>>());
+    assert_eq!(gets(&["/rest/api/2/a", "/rest/api/2/b"]), ["GET /rest/api/2/a", "GET /rest/api/2/b"]);
+    assert_eq!(gets(&["/1/a", "/1/b"]), ["GET /1/a", "GET /1/b"]);
+    assert_eq!(gets(&["/a/10/x/1", "/a/%310/y"]), ["GET /a/10/x/{id}", "GET /a/10/y"]);
+    assert_eq!(gets(&["/a/2", "/a/2/", "/a/2/b"]), ["GET /a/2", "GET /a/2/", "GET /a/2/b"]);
+    let of_all_methods = rules(&[("GET", "/api/2/a/7"), ("POST", "/api/2/b"), ("GET", "/api/2/a/8")]);
+    assert_eq!(of_all_methods, ["GET /api/2/a/{id}", "POST /api/2/b"]);
+    let below = gets(&["/api/2/a/5/x", "/api/2/a/6/x", "/api/2/a/5/y", "/api/2/b/5/x"]);
+    assert_eq!(below, ["GET /api/2/a/{id}/x", "GET /api/2/a/{id}/y", "GET /api/2/b/{id}/x"]);
+    // Two values, with one path behind them or several; one path; an identifier beside it, or a longer number.
+    assert_eq!(gets(&["/api/2/a", "/api/3/a"]), ["GET /api/{id}/a"]);
+    assert_eq!(gets(&["/api/2/a", "/api/3/b"]), ["GET /api/{id}/a", "GET /api/{id}/b"]);
+    assert_eq!(gets(&["/api/2/a", "/api/2/a"]), ["GET /api/{id}/a"]);
+    assert_eq!(rules(&[("GET", "/a/2/b"), ("PUT", "/a/2/b")]), ["GET,PUT /a/{id}/b"]);
+    assert_eq!(gets(&["/api/2/a", "/api/2026-01/b"]), ["GET /api/{id}/a", "GET /api/{id}/b"]);
+    assert_eq!(gets(&["/api/100/a", "/api/100/b"]), ["GET /api/{id}/a", "GET /api/{id}/b"]);
+}
+
 #[test]
 fn what_no_rule_can_allow_is_left_out() {
     for (method, path) in [

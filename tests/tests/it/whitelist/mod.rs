@@ -41,10 +41,10 @@ impl Gateway {
 
     async fn beside(upstream: Upstream, rules: &Value) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let setup = Setup { service: "response_timeout: 1s", ..Setup::default() };
-        let yaml = bridge::agent_yaml(listener.local_addr().unwrap(), upstream.address(), setup);
         // JSON is YAML.
-        let agent = Sidecar::agent(&yaml.replace(bridge::ALLOW, &rules.to_string()), "".as_ref());
+        let setup = Setup { service: "response_timeout: 1s", allow: &rules.to_string(), ..Setup::default() };
+        let yaml = bridge::agent_yaml(listener.local_addr().unwrap(), upstream.address(), setup);
+        let agent = Sidecar::agent(&yaml, "".as_ref());
         let peer = Peer::gateway(&listener).await;
         Self { upstream, peer, _agent: agent, next_id: 1 }
     }
