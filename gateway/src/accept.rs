@@ -32,6 +32,7 @@ use crate::{
     refusal::Refusal,
     registry::{Entry, Registry},
     serve::Arrival,
+    turned_away::TurnedAway,
 };
 
 /// Everything that an agent's arrival needs.
@@ -44,6 +45,7 @@ pub(crate) struct Tunnel {
     address_header: Option<HeaderName>,
     attempts: Attempts,
     pace: Pace,
+    turned_away: TurnedAway,
     admission: Arc<Admission>,
     hello: GatewayHello,
     limits: session::Limits,
@@ -77,6 +79,7 @@ impl Tunnel {
             address_header: config.address_header.clone(),
             attempts: Attempts::new(config.failed_attempts),
             pace: Pace::new(Instant::now()),
+            turned_away: TurnedAway::default(),
             admission,
             hello: GatewayHello {
                 gateway: config.name.clone(),
@@ -96,6 +99,11 @@ impl Tunnel {
         self.credentials.key_sets()
     }
 
+    /// Who was not let in.
+    pub(crate) fn turned_away(&self) -> &TurnedAway {
+        &self.turned_away
+    }
+
     /// Answers a request to the tunnel listener: 101, or plain HTTP that leaves no state behind.
     pub(crate) fn answer(self: &Arc<Self>, arrival: Arrival) -> Response<Body> {
         let Arrival { mut request, peer, certificate, .. } = arrival;
@@ -105,6 +113,7 @@ impl Tunnel {
             Ok(proved) => proved,
             Err(refusal) => {
                 refusal.log(peer);
+                self.turned_away.count(refusal.status().as_str());
                 return refusal.response();
             }
         };
@@ -184,20 +193,25 @@ impl Tunnel {
         tracing::Span::current().record("agent", &agent);
         if let Some(service) = identity.first_not_permitted(&pending.hello().services).cloned() {
             warn!(%service, "rejected an agent that claims a service it may not serve");
-            return pending.reject(not_permitted(&service)).await;
+            return self.reject(pending, not_permitted(&service)).await;
         }
         let Some(_place) = self.registry.place(&agent) else {
             warn!("rejected a link of an agent that has too many");
-            return pending.reject(too_many_links()).await;
+            return self.reject(pending, too_many_links()).await;
         };
         match self.hold(&mut pending, &agent, peer, certificate.as_deref()).await {
             Ok(()) => self.run_link(pending, agent, &proved, peer).await,
             Err(Some(reject)) => {
                 info!(code = reject.code, "sent an agent away");
-                pending.reject(reject).await;
+                self.reject(pending, reject).await;
             }
             Err(None) => {}
         }
+    }
+
+    async fn reject(&self, pending: Pending<Io>, reject: Reject) {
+        self.turned_away.count(&reject.code);
+        pending.reject(reject).await;
     }
 
     /// Asks whether the agent is let in, which may take a while; the reason if it is not, unless it has gone.

@@ -12,9 +12,11 @@ use std::{
 };
 
 use bytes::BytesMut;
+use http_body::Body as _;
+use hyper::body::Incoming;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
-use crate::{limits::FIRST_BYTES, socket::Socket};
+use crate::{limits::FIRST_BYTES, raw::Raw, socket::Socket};
 
 /// What a client that speaks HTTP/2 without being asked says first (RFC 9113 §3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -26,6 +28,9 @@ pub(crate) struct Activity {
     ended: AtomicU64,
     written: AtomicU64,
     cut: AtomicBool,
+    /// Whether the request that has begun last has a body.
+    has_body: AtomicBool,
+    raw: Mutex<Raw>,
     rest: Rest,
 }
 
@@ -47,6 +52,14 @@ impl Activity {
         (!in_flight, begun.wrapping_add(self.written.load(Ordering::Relaxed)))
     }
 
+    /// Takes note of the request of HTTP/1 that a facade's connection has just begun with: to be called before anything
+    /// more is read. Whether its end is in doubt.
+    pub(crate) fn note(&self, body: &Incoming) -> bool {
+        self.has_body.store(!body.is_end_stream(), Ordering::Relaxed);
+        let is_chunked = !body.is_end_stream() && body.size_hint().exact().is_none();
+        is_chunked && self.lock_raw().is_in_doubt(self.begun.load(Ordering::Relaxed))
+    }
+
     /// Says what the connection's task does once HTTP has ended: it goes on as the same connection, in the same place.
     pub(crate) fn go_on_with(&self, rest: impl Future<Output = ()> + Send + 'static) {
         *self.lock() = Some(Box::pin(rest));
@@ -55,6 +68,10 @@ impl Activity {
     /// What [`Activity::go_on_with`] said. Always to be asked for: what it holds may hold this.
     pub(crate) fn take_rest(&self) -> Option<impl Future<Output = ()> + Send + use<>> {
         self.lock().take()
+    }
+
+    fn lock_raw(&self) -> MutexGuard<'_, Raw> {
+        self.raw.lock().expect("nothing panics while it holds it")
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Pin<Box<dyn Future<Output = ()> + Send>>>> {
@@ -96,6 +113,19 @@ pub(crate) struct Client {
     activity: Arc<Activity>,
     /// What was read to learn the protocol, until it is read again.
     first: BytesMut,
+    /// Once it is known that the client of a facade speaks HTTP/1, and as long as it does.
+    watch: Option<Watch>,
+}
+
+/// What is looked at behind the HTTP library's back, which does not tell all that it does.
+#[derive(Debug, Default)]
+struct Watch {
+    /// Something was read that the library may not have taken yet.
+    has_read: bool,
+    /// How many requests had begun when last all was written and none was in flight.
+    answered: u64,
+    /// The library's own answer to what it could not read as a request.
+    withheld: Vec<u8>,
 }
 
 /// What a client speaks.
@@ -107,10 +137,10 @@ pub(crate) enum Protocol {
 
 impl Client {
     pub(crate) fn new(stream: Socket, activity: Arc<Activity>) -> Self {
-        Self { stream, activity, first: BytesMut::new() }
+        Self { stream, activity, first: BytesMut::new(), watch: None }
     }
 
-    /// Tells by the first bytes what the client speaks. They are not lost.
+    /// Tells by the first bytes what the client of a facade speaks. They are not lost.
     pub(crate) async fn protocol(&mut self) -> io::Result<Protocol> {
         // Room for a usual head, so that HTTP/1.1 costs no second read.
         self.first.reserve(FIRST_BYTES);
@@ -120,6 +150,7 @@ impl Client {
                 return Ok(Protocol::Http2);
             }
             if ended || !PREFACE.starts_with(&self.first) {
+                self.watch = Some(Watch::default());
                 return Ok(Protocol::Http1);
             }
         }
@@ -128,6 +159,60 @@ impl Client {
     /// Says whether its end is a reset from now on, if the process is killed too.
     pub(crate) fn reset_when_closed(&self, reset: bool) {
         self.stream.reset_when_closed(reset);
+    }
+
+    /// What comes from now on is not HTTP.
+    pub(crate) fn is_upgraded(&mut self) {
+        self.watch = None;
+    }
+
+    /// What the HTTP library wanted to say to what it could not read, if it came to that. It has not been said.
+    pub(crate) fn take_withheld(&mut self) -> Option<Vec<u8>> {
+        self.watch.take().map(|watch| watch.withheld).filter(|withheld| !withheld.is_empty())
+    }
+
+    /// The HTTP library reads on while a request is in flight only when it has taken all that it has.
+    fn note_taken(&mut self) {
+        let begun = self.activity.begun.load(Ordering::Relaxed);
+        if let Some(watch) = self.watch.as_mut().filter(|watch| watch.has_read)
+            && begun != self.activity.ended.load(Ordering::Relaxed)
+        {
+            watch.has_read = false;
+            self.activity.lock_raw().start(begun);
+        }
+    }
+
+    /// Keeps what was read until it is taken.
+    fn note_read(&mut self, bytes: &[u8]) {
+        if let Some(watch) = &mut self.watch
+            && !bytes.is_empty()
+        {
+            watch.has_read = true;
+            let in_flight = !self.activity.look().0;
+            let is_body = in_flight && self.activity.has_body.load(Ordering::Relaxed);
+            self.activity.lock_raw().keep(bytes, is_body);
+        }
+    }
+
+    /// Keeps what is not to be written: an answer although no request has begun since the last one was written. That can
+    /// only be the library's own, and there is no reason in it.
+    fn withholds(&mut self, bytes: &[u8]) -> bool {
+        let begun = self.activity.begun.load(Ordering::Relaxed);
+        let Some(watch) = self.watch.as_mut().filter(|watch| watch.answered == begun) else { return false };
+        if bytes.starts_with(b"HTTP/1.1 4") {
+            bytes.clone_into(&mut watch.withheld);
+        }
+        !watch.withheld.is_empty()
+    }
+
+    /// The HTTP library flushes when it has written all that it had.
+    fn note_flushed(&mut self) {
+        let begun = self.activity.begun.load(Ordering::Relaxed);
+        if let Some(watch) = &mut self.watch
+            && begun == self.activity.ended.load(Ordering::Relaxed)
+        {
+            watch.answered = begun;
+        }
     }
 
     fn count(&self, written: &Poll<io::Result<usize>>) {
@@ -147,17 +232,25 @@ impl Drop for Client {
 
 impl AsyncRead for Client {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if !self.first.is_empty() {
+        self.note_taken();
+        let before = buf.filled().len();
+        let read = if self.first.is_empty() {
+            Pin::new(&mut self.stream).poll_read(cx, buf)
+        } else {
             let length = buf.remaining().min(self.first.len());
             buf.put_slice(&self.first.split_to(length));
-            return Poll::Ready(Ok(()));
-        }
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+            Poll::Ready(Ok(()))
+        };
+        self.note_read(&buf.filled()[before..]);
+        read
     }
 }
 
 impl AsyncWrite for Client {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if self.withholds(buf) {
+            return Poll::Ready(Ok(buf.len()));
+        }
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.count(&written);
         written
@@ -168,6 +261,11 @@ impl AsyncWrite for Client {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if let Some(first) = bufs.iter().find(|first| !first.is_empty())
+            && self.withholds(first)
+        {
+            return Poll::Ready(Ok(first.len()));
+        }
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
         self.count(&written);
         written
@@ -178,10 +276,18 @@ impl AsyncWrite for Client {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        if flushed.is_ready() {
+            self.note_flushed();
+        }
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.watch.as_ref().is_some_and(|watch| !watch.withheld.is_empty()) {
+            // Another answer comes in place of what was withheld.
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

@@ -69,6 +69,11 @@ impl Asked {
         Self { id, method: request.method().clone(), uri: request.uri().clone(), accepts_json, has_body }
     }
 
+    /// Of a request that could not be read.
+    pub(crate) fn unreadable(id: RequestId) -> Self {
+        Self { id, method: Method::default(), uri: Uri::default(), accepts_json: true, has_body: true }
+    }
+
     /// For logs: without the query, which may hold secrets.
     pub(crate) fn path(&self) -> &str {
         self.uri.path()
@@ -77,6 +82,11 @@ impl Asked {
 
 /// The answer to a request that failed.
 pub(crate) fn response(failed: &Failed, asked: &Asked) -> Response<Body> {
+    text_response(failed, asked).map(Body::from)
+}
+
+/// The same, with its body at hand.
+pub(crate) fn text_response(failed: &Failed, asked: &Asked) -> Response<String> {
     let Failed { failure, finder } = failed;
     let Mapped { status, proxy_error, culprit } = map(failure.code);
     let source = culprit.unwrap_or(finder);
@@ -86,7 +96,7 @@ pub(crate) fn response(failed: &Failed, asked: &Asked) -> Response<Body> {
         ("text/plain; charset=utf-8", plain(failure, asked, source))
     };
     let length = body.len();
-    let mut response = Response::new(if asked.method == Method::HEAD { Body::empty() } else { Body::from(body) });
+    let mut response = Response::new(if asked.method == Method::HEAD { String::new() } else { body });
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));

@@ -16,18 +16,21 @@ mod facade;
 mod failure;
 mod limits;
 mod listener;
+mod raw;
 mod refusal;
 mod registry;
 mod room;
 mod serve;
 mod socket;
+mod turned_away;
 mod unix;
+mod unreadable;
 
 use std::{
     io,
     net::SocketAddr,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use tokio::net::TcpStream;
@@ -37,7 +40,7 @@ use tracing::{info, warn};
 
 use self::{
     accept::Tunnel,
-    admin::Status,
+    admin::{Known, Status},
     admission::Admission,
     config::{Agents, Tls},
     drain::Drain,
@@ -92,7 +95,7 @@ impl Gateway {
         let mut facades = Vec::new();
         for facade in &config.facades {
             let server = bind("facade", facade.listen.clone(), facade.tls.as_ref(), IDLE_CONNECTION).await?;
-            let terms = Terms { http2: true, room: applications.clone(), ..server.terms };
+            let terms = Terms { facade: Some(facade::refuse), room: applications.clone(), ..server.terms };
             facades.push(Server { terms, gives_way: applications.clone(), ..server });
         }
         let tunnel = Server { gives_way: applications, ..tunnel };
@@ -156,11 +159,13 @@ impl Gateway {
         let status = Arc::new(Status {
             name: config.name.clone(),
             started: Instant::now(),
+            since: SystemTime::now(),
+            known: Known::new(&config),
             registry: registry.clone(),
             admission,
             facades: states.clone(),
             certificates,
-            key_sets: tunnel_state.key_sets().to_vec(),
+            tunnel: tunnel_state.clone(),
             drain: drain.clone(),
         });
         for (server, state) in facades.into_iter().zip(states) {

@@ -114,6 +114,12 @@ pub(crate) const BACKLOG: u16 = 1024;
 /// How long a connection may show no sign of life while its listener drains.
 pub(crate) const DRAIN_IDLE: Duration = Duration::from_secs(2);
 
+/// How long a client may go on sending what nobody reads once it was told that its request cannot be read …
+pub(crate) const LINGER: Duration = Duration::from_secs(1);
+
+/// … and how many bytes of it. A connection that is closed ahead of them is reset, and the answer may be lost.
+pub(crate) const LINGER_BYTES: u64 = 1024 * 1024;
+
 /// How long quiet connections are still served once their listener is closed: what a client has sent by then is on its
 /// way for no longer.
 pub(crate) const LAST_CALL: Duration = Duration::from_millis(250);

@@ -3,7 +3,7 @@
 use std::{
     convert::Infallible,
     io,
-    pin::{Pin, pin},
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -35,6 +35,7 @@ use crate::{
     listener::{Accepted, Listener, Peer},
     room::Room,
     socket::Socket,
+    unreadable::{self, Refuse},
 };
 
 /// A bound listener with what it serves.
@@ -52,8 +53,9 @@ pub(crate) struct Terms {
     /// A connection on which no request begins for this long, and none is in flight, is closed: idle ones and those
     /// that send their head a byte at a time alike.
     pub(crate) idle: Duration,
-    /// Whether HTTP/2 is spoken with clients that begin with it. Not where strangers of another network knock.
-    pub(crate) http2: bool,
+    /// On a facade: HTTP/2 is spoken with clients that begin with it, and so is said why a request cannot be read. Not
+    /// where strangers of another network knock.
+    pub(crate) facade: Option<Refuse>,
     pub(crate) room: Arc<Room>,
 }
 
@@ -112,12 +114,14 @@ pub(crate) struct Arrival {
     pub(crate) certificate: Option<Arc<CertificateDer<'static>>>,
     /// Held until the answer is complete: a connection with a request in flight is not idle.
     pub(crate) busy: Busy,
+    /// On a facade: where the request ends cannot be told for sure.
+    pub(crate) in_doubt: bool,
 }
 
 impl Server {
     pub(crate) async fn bind(listen: &Listen, tls: Option<&Tls>, idle: Duration) -> io::Result<Self> {
         let room = Arc::new(Room::new(CONNECTIONS));
-        let terms = Terms { idle, http2: false, room: room.clone() };
+        let terms = Terms { idle, facade: None, room: room.clone() };
         Ok(Self { listener: Listener::bind(listen, tls).await?, terms, gives_way: room })
     }
 
@@ -177,7 +181,9 @@ where
     };
     let certificate = stream.client_certificate().map(Arc::new);
     let activity = Arc::new(Activity::default());
-    let answer = move |request, busy| answer(Arrival { request, peer, certificate: certificate.clone(), busy });
+    let answer = move |request, busy, in_doubt| {
+        answer(Arrival { request, peer, certificate: certificate.clone(), busy, in_doubt })
+    };
     serve_http(stream, peer, answer, terms, serving, &activity).await;
     if let Some(rest) = activity.take_rest() {
         rest.await;
@@ -188,31 +194,33 @@ async fn serve_http<A, F>(
     stream: Socket,
     peer: Peer,
     answer: A,
-    terms: Terms,
+    Terms { idle, facade, room }: Terms,
     serving: Serving,
     activity: &Arc<Activity>,
 ) where
-    A: Fn(Request<Incoming>, Busy) -> F + Send + 'static,
+    A: Fn(Request<Incoming>, Busy, bool) -> F + Send + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
     let requests = activity.clone();
     let Serving { leaving, closed, stop, .. } = serving;
-    let Terms { idle, http2, room } = terms;
     // Also when others want its room.
     let stop = stop.child_token();
     let _entered = room.enter(activity, stop.clone());
     let mut client = Client::new(stream, activity.clone());
     let protocol = tokio::select! {
         biased;
-        protocol = client.protocol(), if http2 => protocol,
-        () = std::future::ready(()), if !http2 => Ok(Protocol::Http1),
+        protocol = client.protocol(), if facade.is_some() => protocol,
+        () = std::future::ready(()), if facade.is_none() => Ok(Protocol::Http1),
         () = stop.cancelled() => return,
         () = self::idle(activity, idle) => return debug!(%peer, "closing an idle connection"),
     };
     let service = service_fn(move |request| {
         let request: Request<Incoming> = request;
-        let is_last = leaving.load(Ordering::Relaxed) && request.version() != Version::HTTP_2;
-        let answered = answer(request, Busy::new(&requests));
+        let is_http1 = request.version() != Version::HTTP_2;
+        let is_last = is_http1 && leaving.load(Ordering::Relaxed);
+        let busy = Busy::new(&requests);
+        let in_doubt = is_http1 && facade.is_some() && requests.note(request.body());
+        let answered = answer(request, busy, in_doubt);
         async move {
             let mut response = answered.await;
             if is_last && response.status() != StatusCode::SWITCHING_PROTOCOLS {
@@ -224,16 +232,21 @@ async fn serve_http<A, F>(
     let client = TokioIo::new(client);
     let served = match protocol {
         Ok(Protocol::Http1) => {
-            let builder = http1::Builder::new().max_buf_size(CLIENT_BUFFER).serve_connection(client, service);
-            let stopped = stop.cancelled();
-            attend(builder.with_upgrades(), |connection| connection.graceful_shutdown(), activity, idle, stopped).await
+            let connection = http1::Builder::new().max_buf_size(CLIENT_BUFFER).serve_connection(client, service);
+            let mut connection = connection.with_upgrades();
+            let (pinned, stopped) = (Pin::new(&mut connection), stop.cancelled());
+            let served = attend(pinned, |connection| connection.graceful_shutdown(), activity, idle, stopped).await;
+            if let (Some(Err(error)), Some(refuse), Some(parts)) = (&served, facade, connection.into_parts()) {
+                unreadable::tell(parts.io.into_inner(), error, refuse).await;
+            }
+            served
         }
         Ok(Protocol::Http2) => {
-            let connection = http2_builder().serve_connection(client, service);
             // Boxed: it is large, and would make every other connection's task as large.
+            let mut connection = Box::pin(http2_builder().serve_connection(client, service));
             // It has a word for leaving that loses nothing, and so needs no last call.
             let stopped = closed.run_until_cancelled(stop.cancelled());
-            Box::pin(attend(connection, |connection| connection.graceful_shutdown(), activity, idle, stopped)).await
+            attend(connection.as_mut(), |connection| connection.graceful_shutdown(), activity, idle, stopped).await
         }
         Err(error) => return debug!(%peer, %error, "a client's connection ended before a request"),
     };
@@ -247,7 +260,7 @@ async fn serve_http<A, F>(
 /// What hyper and h2 do by themselves stays: they bound resets, pings, settings and empty frames that ask for work.
 fn http2_builder() -> http2::Builder<TokioExecutor> {
     let mut builder = http2::Builder::new(TokioExecutor::new());
-    builder.max_concurrent_streams(CLIENT_STREAMS).max_header_list_size(CLIENT_HEAD);
+    builder.max_concurrent_streams(CLIENT_STREAMS).max_header_list_size(CLIENT_HEAD).enable_connect_protocol();
     builder.initial_stream_window_size(CLIENT_STREAM_WINDOW).max_send_buf_size(CLIENT_STREAM_WINDOW as usize);
     // A body that nobody reads must not hold up the others on its connection.
     builder.initial_connection_window_size(CLIENT_STREAM_WINDOW * CLIENT_STREAMS);
@@ -257,7 +270,7 @@ fn http2_builder() -> http2::Builder<TokioExecutor> {
 /// Serves a connection to its end. When it is idle or the listener stops it is asked to `finish`; `None` if nothing
 /// came of that: a client that has sent half a head must not hold a drain up.
 async fn attend<C>(
-    connection: C,
+    mut connection: Pin<&mut C>,
     finish: impl FnOnce(Pin<&mut C>),
     activity: &Activity,
     idle: Duration,
@@ -266,7 +279,6 @@ async fn attend<C>(
 where
     C: Future<Output = hyper::Result<()>>,
 {
-    let mut connection = pin!(connection);
     tokio::select! {
         biased;
         served = &mut connection => return Some(served),

@@ -28,7 +28,10 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::{client::Connected, wait::within};
+use crate::{
+    client::Connected,
+    wait::{until_so, within},
+};
 
 /// A connection of an application.
 #[derive(Clone, Debug)]
@@ -78,6 +81,11 @@ impl Client {
     pub async fn open(&mut self, request: Request<()>, end: bool) -> (client::ResponseFuture, h2::SendStream<Bytes>) {
         let mut ready = within("a place for a stream", self.0.clone().ready()).await.expect("the connection lives");
         ready.send_request(request, end).expect("the request can be sent")
+    }
+
+    /// Waits until the server has said that it takes extended `CONNECT`s (RFC 8441 §3).
+    pub async fn until_extended(&self) {
+        until_so("the server's settings", || self.0.is_extended_connect_protocol_enabled()).await;
     }
 
     /// Calls, with a body and trailers or without.

@@ -45,21 +45,20 @@ impl Process {
     /// As [`Process::start`].
     #[must_use]
     pub fn start_in(environment: &[(&str, &str)], role: &str, yaml: &str, folder: &Scratch) -> Self {
-        Self::launch(Command::new(binary()), environment, role, yaml, folder)
+        Self::spawn(Command::new(binary()), environment, role, yaml, folder)
     }
 
-    /// The same by a command that prepares something and then becomes what stands behind it.
+    /// The same by another program, which runs in its own place what it is given as arguments.
     ///
     /// # Panics
     /// As [`Process::start`].
     #[must_use]
-    pub fn start_by(command: &[&str], role: &str, yaml: &str, folder: &Scratch) -> Self {
-        let mut by = Command::new(command[0]);
-        by.args(&command[1..]).arg(binary());
-        Self::launch(by, &[], role, yaml, folder)
+    pub fn start_by(mut program: Command, role: &str, yaml: &str, folder: &Scratch) -> Self {
+        program.arg(binary());
+        Self::spawn(program, &[], role, yaml, folder)
     }
 
-    fn launch(mut command: Command, environment: &[(&str, &str)], role: &str, yaml: &str, folder: &Scratch) -> Self {
+    fn spawn(mut command: Command, environment: &[(&str, &str)], role: &str, yaml: &str, folder: &Scratch) -> Self {
         static NEXT: AtomicU16 = AtomicU16::new(0);
         let file = format!("{role}-{}.yaml", NEXT.fetch_add(1, Ordering::Relaxed));
         folder.write(&file, yaml);

@@ -1,10 +1,14 @@
-//! The gateway about itself: probes on `health`, and everything on the loopback `admin` listener, where it is also
+//! The gateway about itself: probes and metrics on `health`, and everything on the loopback `admin` listener, where it is also
 //! decided about agents, and which takes the wish to drain.
 
 mod agents;
 mod guard;
+mod metrics;
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
 
 use axum::{
     Json, Router,
@@ -16,7 +20,9 @@ use axum::{
 use serde::Serialize;
 
 use self::agents::{DecisionStatus, PendingStatus};
+pub(crate) use self::metrics::Known;
 use crate::{
+    accept::Tunnel,
     admission::Admission,
     auth::KeySet,
     certificates::Certificate,
@@ -31,17 +37,21 @@ use crate::{
 pub(crate) struct Status {
     pub(crate) name: String,
     pub(crate) started: Instant,
+    pub(crate) since: SystemTime,
+    /// What metrics may be labelled with.
+    pub(crate) known: Known,
     pub(crate) registry: Arc<Registry>,
     pub(crate) admission: Arc<Admission>,
     pub(crate) facades: Vec<Arc<Facade>>,
     pub(crate) certificates: Vec<Arc<Certificate>>,
-    pub(crate) key_sets: Vec<Arc<KeySet>>,
+    pub(crate) tunnel: Arc<Tunnel>,
     pub(crate) drain: Drain,
 }
 
 /// The routes that may be offered beyond loopback.
 pub(crate) fn health(status: Arc<Status>) -> Router {
-    Router::new().route("/livez", get(async || "ok\n")).route("/readyz", get(ready)).with_state(status)
+    let routes = Router::new().route("/livez", get(async || "ok\n")).route("/readyz", get(ready));
+    routes.route("/metrics", get(metrics::metrics)).with_state(status)
 }
 
 /// Those, and what only the host itself may read, decide and ask for.
@@ -178,7 +188,7 @@ async fn full(State(status): State<Arc<Status>>) -> Json<Full> {
         decisions,
         facades: status.facades.iter().map(|facade| facade_status(facade)).collect(),
         certificates: status.certificates.iter().map(|certificate| certificate_status(certificate)).collect(),
-        issuers: status.key_sets.iter().map(|keys| issuer_status(keys)).collect(),
+        issuers: status.tunnel.key_sets().iter().map(|keys| issuer_status(keys)).collect(),
     })
 }
 

@@ -2,6 +2,7 @@
 //! so that a rogue agent can spoil its own answers and nobody else's.
 
 use std::{
+    convert::Infallible,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -39,7 +40,12 @@ pub(super) fn response(
         if !body.is_end_stream() {
             return Err(wrong("the answer has a body where HTTP allows none"));
         }
-        axum::body::Body::empty()
+        match declared(&headers)? {
+            Some(length) if status == StatusCode::NOT_MODIFIED && version < Version::HTTP_2 => {
+                axum::body::Body::new(Unsent(length))
+            }
+            _ => axum::body::Body::empty(),
+        }
     } else {
         let length = declared(&headers)?;
         if body.is_end_stream() && length.is_some_and(|length| length > 0) {
@@ -61,15 +67,22 @@ pub(super) fn response(
 
 /// The 101 that the client asked for. What comes behind it is no body.
 pub(super) fn switching(head: ResponseHead, asked: &Asked) -> Response<axum::body::Body> {
-    let mut response = Response::new(axum::body::Body::empty());
-    *response.status_mut() = head.status;
+    let mut response = connected(head, asked);
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    response
+}
+
+/// What HTTP/2 says in place of a 101 (RFC 8441 §5): the same with status 200.
+pub(super) fn connected(head: ResponseHead, asked: &Asked) -> Response<axum::body::Body> {
     let mut headers = head.headers;
     remove_hop_by_hop(&mut headers);
     headers.remove(REACHBACK_ERROR);
     headers.remove(header::CONTENT_LENGTH);
-    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(X_REQUEST_ID, request_id_value(&asked.id));
+    let mut response = Response::new(axum::body::Body::empty());
     *response.headers_mut() = headers;
     response
 }
@@ -87,6 +100,23 @@ fn has_no_body(method: &Method, status: StatusCode) -> bool {
     *method == Method::HEAD || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
+/// The body that a 304 would have with another status (RFC 9110 §8.6). It is never sent: hyper writes no
+/// `Content-Length` for it without a body of that length, and with one no more than the length.
+struct Unsent(u64);
+
+impl http_body::Body for Unsent {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(None)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0)
+    }
+}
+
 /// An answer's body, which holds the request's place among those in flight to its end.
 struct Download {
     body: Body,
@@ -100,6 +130,7 @@ impl Download {
     /// The HTTP library drops what it has not written yet when a body fails, the head included. It writes whenever a
     /// body is pending, and then asks again.
     fn cut_short(&mut self, error: BodyError, cx: &Context<'_>) {
+        self.slot.counts.tally.cut();
         if self.ends_with_connection {
             self.slot.busy.cut();
         }

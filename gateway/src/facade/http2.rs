@@ -1,16 +1,20 @@
 //! A request of HTTP/2 as HTTP/1.1 would have put it: from here on there is one way to read a request.
 
 use http::{HeaderMap, HeaderValue, Method, Uri, Version, header, request::Parts, uri::Authority};
-use proto::wire::{Failure, FailureCode};
+use hyper::ext::Protocol;
+use proto::{
+    link::upgrade::request_key,
+    wire::{Failure, FailureCode},
+};
 
-/// `:authority` becomes the `Host` (RFC 9113 §8.3.1), the target origin-form, and `Cookie` one line. Other versions
-/// are left alone.
+/// An extended `CONNECT` becomes an upgrade, `:authority` the `Host` (RFC 9113 §8.3.1), the target
+/// origin-form, and `Cookie` one line. Other versions are left alone.
 pub(super) fn read_as_http1(parts: &mut Parts) -> Result<(), Failure> {
     if parts.version != Version::HTTP_2 {
         return Ok(());
     }
-    if parts.method == Method::CONNECT {
-        return Err(bad_request("this facade opens no tunnels: CONNECT is not served"));
+    if let Some(protocol) = parts.extensions.remove::<Protocol>() {
+        read_as_upgrade(parts, &protocol)?;
     }
     let mut uri = std::mem::take(&mut parts.uri).into_parts();
     uri.scheme = None;
@@ -20,6 +24,21 @@ pub(super) fn read_as_http1(parts: &mut Parts) -> Result<(), Failure> {
     }
     parts.uri = Uri::from_parts(uri).map_err(|_| bad_request("the request's :path is not a target"))?;
     join_cookies(&mut parts.headers);
+    Ok(())
+}
+
+/// An extended `CONNECT` (RFC 8441 §5) asks for what HTTP/1.1 calls an upgrade. Its client sends no key: the upstream
+/// gets one of ours.
+fn read_as_upgrade(parts: &mut Parts, protocol: &Protocol) -> Result<(), Failure> {
+    if !protocol.as_str().eq_ignore_ascii_case("websocket") {
+        let why = "the only :protocol that there is for CONNECT is websocket";
+        return Err(Failure::new(FailureCode::NotSupported, why));
+    }
+    parts.method = Method::GET;
+    let key = HeaderValue::from_str(&request_key()).expect("a key is ASCII");
+    parts.headers.insert(header::SEC_WEBSOCKET_KEY, key);
+    parts.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    parts.headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     Ok(())
 }
 

@@ -20,7 +20,8 @@ pub(super) fn keep_or_make(headers: &HeaderMap) -> RequestId {
     kept.unwrap_or_else(make)
 }
 
-fn make() -> RequestId {
+/// An id that no other process makes.
+pub(super) fn make() -> RequestId {
     static PROCESS: LazyLock<String> = LazyLock::new(|| {
         let random = getrandom::u64().unwrap_or_else(|_| std::process::id().into());
         format!("{random:016x}")

@@ -33,25 +33,16 @@ fn fields<'a>(kind: &str, lines: impl Iterator<Item = &'a str>) -> Vec<String> {
 /// What the bridge's own answers are made of.
 const PROBLEM: &str = "application/problem+json";
 
-/// An answer as the client saw it. Of one that the bridge composed, which failure it is; the HTTP library's own have
-/// a status alone.
+/// An answer as the client saw it. Of one that the bridge composed, which failure it is.
 pub(crate) fn answer(answer: &Answer) -> Vec<String> {
     if let Some(code) = answer.failure().filter(|_| answer.head.one("content-type") == Some(PROBLEM)) {
         let problem: serde_json::Value = serde_json::from_slice(&answer.body).expect("a failure says why");
         assert!(problem["detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{problem}");
         return vec![format!("{} {code}", answer.status())];
     }
-    if answer.head.one("connection") == Some("close") && answer.head.all("x-request-id").is_empty() && is_empty(answer)
-    {
-        return vec![format!("{} and no more", answer.status())];
-    }
     let mut lines: Vec<_> = answer.interim.iter().map(|head| format!("before it {}", head.line())).collect();
     lines.extend(message(&answer.head, &answer.body, &answer.trailers));
     lines
-}
-
-fn is_empty(answer: &Answer) -> bool {
-    answer.body.is_empty() && answer.head.one("content-length") == Some("0")
 }
 
 /// What only one of two has: `-` what only the direct run saw, `+` what only the run through the bridge did. Where

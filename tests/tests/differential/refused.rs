@@ -11,9 +11,10 @@ const GOES_ON: &str = "the connection goes on";
 
 #[tokio::test]
 async fn requests_that_are_not_http() {
-    let mut rows: Vec<Row> = not_http().into_iter().map(|send| (send, "400 and no more")).collect();
-    rows.push((get("GET /x", &"X: y\r\n".repeat(100)), "431 and no more"));
-    rows.push((get(&format!("GET /{}", "a".repeat(70_000)), ""), "414 and no more"));
+    let mut rows: Vec<Row> = not_http().into_iter().map(|send| (send, "400 bad_request")).collect();
+    rows.push((get("GET /x", &"X: y\r\n".repeat(100)), "431 head_too_large"));
+    rows.push((get("GET /x", &format!("X: {}\r\n", "y".repeat(8000)).repeat(17)), "431 head_too_large"));
+    rows.push((get(&format!("GET /{}", "a".repeat(70_000)), ""), "414 uri_too_long"));
     check_requests(sentences::NO_HTTP, rows, ENDS).await;
 }
 
@@ -21,6 +22,12 @@ async fn requests_that_are_not_http() {
 async fn malformed_requests() {
     let rows = malformed().into_iter().map(|send| (send, "400 bad_request")).collect();
     check_requests(sentences::BAD_REQUEST, rows, ENDS).await;
+}
+
+#[tokio::test]
+async fn requests_with_both_lengths() {
+    let rows = both_lengths().into_iter().map(|send| (send, "400 bad_request")).collect();
+    check_requests(sentences::BOTH_LENGTHS, rows, ENDS).await;
 }
 
 #[tokio::test]
@@ -145,6 +152,23 @@ fn malformed() -> Vec<String> {
         get("GET *", ""),
         get("GET /a\"b", ""),
         get("GET /a%", ""),
+    ]
+}
+
+fn both_lengths() -> Vec<String> {
+    let chunks = "5\r\nhello\r\n0\r\n\r\n";
+    let both = "Content-Length: 15\r\nTransfer-Encoding: chunked\r\n";
+    vec![
+        post(both, chunks),
+        post("Transfer-Encoding: chunked\r\nContent-Length: 15\r\n", chunks),
+        post("transfer-ENCODING:chunked\r\nX: y\r\ncontent-LENGTH:\t0 \r\n", chunks),
+        post("Transfer-Encoding: chunked\r\nContent-Length: five\r\n", chunks),
+        post("Content-Length: 15\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n", chunks),
+        post("Content-Length: 15\r\nTransfer-Encoding: chunked\r\nConnection: content-length\r\n", chunks),
+        post(both, chunks).replace("\r\nHost", "\nHost").replace("5\r\nTransfer", "5\nTransfer"),
+        get("GET /x", both) + chunks,
+        // What a reader of the length alone would take for the next request.
+        post(both, &format!("0\r\n\r\n{}", get("GET /smuggled", ""))),
     ]
 }
 

@@ -275,17 +275,6 @@ fn bodies() -> Vec<Case> {
                 (LENGTH_TWICE, "upstream - header content-length: 5 | 5"),
             ],
         ),
-        post(
-            "both lengths, the same",
-            "Content-Length: 15\r\nTransfer-Encoding: chunked\r\n",
-            "5\r\nhello\r\n0\r\n\r\n",
-            &[
-                (BOTH_LENGTHS, "upstream - header content-length: 15"),
-                (BOTH_LENGTHS, "client + header connection: close"),
-                (BOTH_LENGTHS, "client + the connection ends"),
-                (BOTH_LENGTHS, "client - the connection goes on"),
-            ],
-        ),
     ]
 }
 

@@ -12,8 +12,10 @@ pub(crate) const FRAMING: &str = "A body keeps its kind of framing, a length or 
                                   becomes `5`, and chunks may be cut anew.";
 pub(crate) const UNTIL_CLOSE: &str = "A body that the upstream ends by closing its connection comes in chunks.";
 pub(crate) const LENGTH_TWICE: &str = "The same `Content-Length` twice counts as one.";
-pub(crate) const BOTH_LENGTHS: &str = "A request or an answer with both `Content-Length` and `Transfer-Encoding: \
-                                       chunked` goes by its chunks alone; behind such a request the connection ends.";
+pub(crate) const BOTH_LENGTHS: &str = "A request with both `Content-Length` and `Transfer-Encoding` is a \
+                                       `bad_request`, and the connection ends.";
+pub(crate) const BOTH_LENGTHS_BACK: &str = "An answer with both `Content-Length` and `Transfer-Encoding: chunked` goes \
+                                            by its chunks alone.";
 pub(crate) const FRAGMENT: &str = "A fragment (`#…`), which no proper client sends, is cut off the target.";
 pub(crate) const UNDERSCORE: &str = "A request's header with `_` in its name is dropped.";
 pub(crate) const IDENTITY: &str = "Request headers that say who the client is (`Forwarded`, `X-Forwarded-…`, \
@@ -30,14 +32,14 @@ pub(crate) const REQUEST_TRAILERS: &str = "Trailers of a request pass as its hea
 pub(crate) const ANSWER_TRAILERS: &str = "Trailers of an answer reach a client that has sent `TE: trailers`, and no \
                                           other.";
 pub(crate) const REASON: &str = "The reason phrase is the usual one of the status, or none.";
-pub(crate) const BODILESS: &str = "An answer that has no body by its nature loses what would frame one: `Content-Length` \
-                                   with 204 and 304, `Transfer-Encoding` with HEAD.";
+pub(crate) const BODILESS: &str = "An answer that has no body by its nature loses what must not stand there or tells \
+                                   nothing: `Content-Length` with 204, `Transfer-Encoding` with HEAD and 304.";
 pub(crate) const DATE: &str = "An answer without `Date` gains one.";
 pub(crate) const INTERIM: &str = "Informational answers (103, 102, an unasked 100) are dropped.";
 pub(crate) const LINE_ENDS: &str = "Lines that end with LF alone are understood, and end with CRLF from there on.";
 pub(crate) const NO_HTTP: &str = "What is not HTTP/1.x as RFC 9112 writes it (folded lines, blanks around a name, control \
                                   bytes, lengths that are no number, transfer codings that do not end with `chunked`) \
-                                  is refused with 400, 414 or 431 and no more, and the connection ends.";
+                                  is a `bad_request`, `uri_too_long` or `head_too_large`, and the connection ends.";
 pub(crate) const BAD_REQUEST: &str = "A request that is HTTP but malformed (`Host` missing or double, a target in absolute \
                                       form, a body that breaks off or whose chunks are malformed, a transfer coding \
                                       other than `chunked`) is a `bad_request`, and the connection ends.";

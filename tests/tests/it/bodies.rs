@@ -105,6 +105,7 @@ async fn answers_without_a_body() {
     bridge.upstream.says("/etag", not_modified, Then::GoOn);
     let answer = client.call("GET", "/etag", "").await;
     assert_eq!((answer.status(), answer.head.one("etag")), (304, Some("\"e\"")));
+    assert_eq!(answer.head.all("content-length"), ["77"]);
     // The connection is still in step.
     assert_eq!(client.call("GET", "/bytes/5", "").await.body, pattern::bytes(5));
 }

@@ -1,5 +1,7 @@
 //! Processes with few file descriptors: whoever needs one gets it from a connection that lies idle.
 
+use std::process::Command;
+
 use reachback_tests::{
     bridge::{Setup, Sidecar, agent_yaml, gateway_yaml},
     client::{Raw, call},
@@ -10,12 +12,16 @@ use reachback_tests::{
 };
 
 /// Leaves a process 64 file descriptors.
-const FEW: [&str; 3] = ["sh", "-c", "ulimit -n 64 && exec \"$0\" \"$@\""];
+fn few() -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "ulimit -n 64 && exec \"$0\" \"$@\""]);
+    shell
+}
 
 #[tokio::test]
 async fn idle_clients_of_a_gateway_keep_out_neither_agents_nor_other_clients() {
     let (folder, upstream) = (Scratch::new(), Upstream::start().await);
-    let gateway = Process::start_by(&FEW, "gateway", &gateway_yaml(""), &folder);
+    let gateway = Process::start_by(few(), "gateway", &gateway_yaml(""), &folder);
     let (facade, tunnel) = (gateway.address("facade").await, gateway.address("tunnel").await);
     let mut idle = Vec::new();
     for nth in 0..200 {
@@ -50,7 +56,7 @@ async fn an_agent_refuses_what_it_has_no_descriptor_for_and_goes_on() {
     let gateway = Sidecar::gateway(&gateway_yaml(""));
     let facade = gateway.address("facade");
     let yaml = agent_yaml(gateway.address("tunnel"), upstream.address(), Setup::default());
-    let agent = Process::start_by(&FEW, "agent", &yaml, &folder);
+    let agent = Process::start_by(few(), "agent", &yaml, &folder);
     gateway.until_links(1).await;
     let calls: Vec<_> = (0..100)
         .map(|_| tokio::spawn(async move { call(facade, "POST", "/gate", "Content-Length: 0\r\n").await }))

@@ -1,5 +1,7 @@
 //! HTTP/2 at a facade, on the port of HTTP/1.1: what the upstream sees of it, and how its answers end.
 
+use std::future::poll_fn;
+
 use bytes::Bytes;
 use h2::Reason;
 use http::{HeaderMap, HeaderValue};
@@ -8,6 +10,7 @@ use reachback_tests::{
     client,
     http2::{Client, answer, request},
     upstream::Then,
+    wait::within,
 };
 
 #[tokio::test]
@@ -151,7 +154,36 @@ async fn failures_say_the_same_as_over_http1() {
     assert_eq!(denied.headers["grpc-status"], "7");
     assert_eq!(denied.headers["reachback-error"], "denied");
     assert_eq!(denied.headers["grpc-message"], "the whitelist refuses: no rule allows this method and path (denied)");
-    assert_eq!(client.call(request("CONNECT", "/"), None).await.status, 400);
+    let connect = client.call(request("CONNECT", "/"), None).await;
+    assert_eq!(
+        (connect.status.as_u16(), &connect.headers["reachback-error"]),
+        (501, &"not_supported".parse().unwrap())
+    );
+}
+
+/// hyper cannot invite: the client sends its body of itself after a while, and is told at once if it need not.
+#[tokio::test]
+async fn nobody_is_invited_and_a_denied_upload_need_not_be_sent() {
+    let bridge = Bridge::start().await;
+    let mut client = Client::connect(bridge.facade()).await;
+    let ask = |method: &str| {
+        let mut asked = request(method, "/echo");
+        asked.headers_mut().insert("expect", HeaderValue::from_static("100-continue"));
+        asked
+    };
+    let (response, _unsent) = client.open(ask("PATCH"), false).await;
+    assert_eq!(answer(response).await.headers["reachback-error"], "denied");
+    assert_eq!(bridge.upstream.counts().requests, 0);
+    let (mut response, mut body) = client.open(ask("POST"), false).await;
+    bridge.upstream.until("the head", |counts| counts.requests == 1).await;
+    body.send_data(Bytes::from_static(b"unasked"), true).unwrap();
+    let interim = within("an answer", poll_fn(|cx| response.poll_informational(cx))).await;
+    assert!(interim.is_none(), "{interim:?}");
+    assert_eq!(&*answer(response).await.body, b"unasked");
+    assert!(bridge.upstream.last_head().all("expect").is_empty());
+    let mut other = request("POST", "/echo");
+    other.headers_mut().insert("expect", HeaderValue::from_static("200-ok"));
+    assert_eq!(client.call(other, Some(("", None))).await.status, 400);
 }
 
 /// The bounds of HTTP/2 hold its memory, as credit holds the link's.

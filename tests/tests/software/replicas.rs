@@ -1,6 +1,9 @@
 //! Gateways found by name: an agent whose `/etc/hosts` is a file of the test.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    process::Command,
+};
 
 use reachback_tests::{
     bridge::{Setup, Sidecar, agent_yaml, gateway_yaml},
@@ -46,7 +49,9 @@ impl Scene {
         let yaml = yaml
             .replace("0.0.0.0", "localhost")
             .replace("name: agent", &format!("name: agent\nreresolve: {reresolve}"));
-        Process::start_by(&["unshare", "-rm", "sh", "-c", &mount], "agent", &yaml, &self.folder)
+        let mut unshare = Command::new("unshare");
+        unshare.args(["-rm", "sh", "-c", &mount]);
+        Process::start_by(unshare, "agent", &yaml, &self.folder)
     }
 }
 

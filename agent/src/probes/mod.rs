@@ -1,8 +1,17 @@
-//! The agent about itself: probes on `health`, and everything on the loopback `admin` listener. The agent takes no work
-//! from any listener; only on loopback, and only to take none any more, it can be asked for something.
+//! The agent about itself: probes and metrics on `health`, and everything on the loopback `admin` listener. The agent
+//! takes no work from any listener; only on loopback, and only to take none any more, it can be asked for something.
 
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Instant};
+mod metrics;
 
+use std::{
+    convert::Infallible,
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
+
+use ::metrics::CONTENT_TYPE;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
@@ -27,6 +36,7 @@ pub(crate) struct Status {
     pub(crate) name: String,
     pub(crate) instance: String,
     pub(crate) started: Instant,
+    pub(crate) since: SystemTime,
     pub(crate) links: Arc<Links>,
     pub(crate) server: Arc<Server>,
     pub(crate) reloads: Arc<Reloads>,
@@ -45,9 +55,9 @@ pub(crate) struct Drain {
 /// Which of the routes a listener offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Extent {
-    /// Probes only.
+    /// Probes and metrics.
     Health,
-    /// Probes, `/status` and `/drain`.
+    /// Those, `/status` and `/drain`.
     Admin,
 }
 
@@ -154,6 +164,7 @@ impl Status {
                 let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
                 json(status, &Readiness { ready, reasons, notes: self.notes() })
             }
+            ("/metrics", _) => answer(StatusCode::OK, CONTENT_TYPE, metrics::page(self).into()),
             ("/status", Extent::Admin) => json(StatusCode::OK, &self.complete()),
             ("/drain", Extent::Admin) => text(StatusCode::METHOD_NOT_ALLOWED, "a drain is asked for with POST\n"),
             _ => text(StatusCode::NOT_FOUND, "not found\n"),
