@@ -62,7 +62,9 @@ impl Server {
         let offer = self.offer();
         let offered = offer.service(&head.service);
         let admitted = offer.whitelist.admit(&head);
-        let recorded = self.settle(&head, offered, &admitted).await;
+        let place = offered.zip(admitted.as_ref().ok()).map(|(offered, admitted)| take_place(offered, admitted));
+        let limited = place.as_ref().and_then(|place| place.as_ref().err());
+        let recorded = self.settle(&head, offered, &admitted, limited).await;
         let admitted = match admitted {
             Ok(admitted) => admitted,
             Err(denied) => {
@@ -73,11 +75,11 @@ impl Server {
             let message = "the agent's audit log cannot be written, and nothing passes without being on record";
             return responder.fail(Failure::retry_safe(FailureCode::Overloaded, message));
         }
-        let Some(offered) = offered else {
+        let Some((offered, place)) = offered.zip(place) else {
             return responder.fail(Failure::new(FailureCode::Internal, "an admitted service has no upstream"));
         };
         let counting = offered.counters.tally().begin();
-        let _place = match take_place(offered, &admitted) {
+        let _place = match place {
             Ok(place) => place,
             Err(failure) => {
                 debug!(request_id = %head.request_id, service = %head.service, rule = admitted.rule(),
@@ -102,8 +104,12 @@ impl Server {
         head: &RequestHead,
         offered: Option<&Offered>,
         admitted: &Result<Admitted, Denied>,
+        limited: Option<&Failure>,
     ) -> Result<(), Unrecorded> {
-        let decision = self.count(offered, admitted);
+        let decision = match (self.count(offered, admitted), limited) {
+            (Decision::Allowed { rule, text }, Some(limit)) => Decision::Limited { rule, text, limit },
+            (decision, _) => decision,
+        };
         log(head, offered, decision);
         match &self.audit {
             Some(audit) => audit.record(audit::line(head, decision, SystemTime::now())).await,
@@ -135,7 +141,7 @@ impl Server {
 
 /// Every line about a service in audit mode says so.
 fn log(head: &RequestHead, offered: Option<&Offered>, decision: Decision<'_>) {
-    if matches!(decision, Decision::Allowed { .. }) {
+    if matches!(decision, Decision::Allowed { .. } | Decision::Limited { .. }) {
         return;
     }
     // A stranger's text: its bytes are escaped, it is cut, and a query may hold secrets.
@@ -144,7 +150,7 @@ fn log(head: &RequestHead, offered: Option<&Offered>, decision: Decision<'_>) {
     let (request_id, service, method) = (&head.request_id, &head.service, &head.method);
     let mode = offered.map(|offered| offered.mode).filter(|mode| *mode == Mode::Audit).map(Mode::as_str);
     match decision {
-        Decision::Allowed { .. } => {}
+        Decision::Allowed { .. } | Decision::Limited { .. } => {}
         Decision::Denied(denied) => warn!(%request_id, %service, %method, %path, reason = %denied, mode, "denied"),
         Decision::WouldDeny(denied) => {
             warn!(%request_id, %service, %method, %path, reason = %denied, mode, "would deny, but sent");

@@ -20,6 +20,7 @@ mod raw;
 mod refusal;
 mod registration;
 mod registry;
+mod room;
 mod serve;
 mod socket;
 mod turned_away;
@@ -47,6 +48,7 @@ use self::{
     facade::Facade,
     limits::{HANDSHAKE, IDLE_CONNECTION, LAST_WORDS},
     registry::Registry,
+    room::Room,
     serve::{Arrival, Server, Serving, Terms},
 };
 pub use admission::StateError;
@@ -91,12 +93,14 @@ impl Gateway {
         let admission = Admission::open(config.admission, proven, config.state_file.as_deref())?;
         let tunnel = bind("tunnel", config.listen.into(), config.tls.as_ref(), HANDSHAKE).await?;
         let tunnel = Server { listener: tunnel.listener.in_turns(), ..tunnel };
+        let applications = Arc::new(Room::for_facades(config.facades.len(), room::descriptors()));
         let mut facades = Vec::new();
         for facade in &config.facades {
             let server = bind("facade", facade.listen.clone(), facade.tls.as_ref(), IDLE_CONNECTION).await?;
-            let terms = Terms { facade: Some(facade::refuse), ..server.terms };
-            facades.push(Server { terms, ..server });
+            let terms = Terms { facade: Some(facade::refuse), room: applications.clone(), ..server.terms };
+            facades.push(Server { terms, gives_way: applications.clone(), ..server });
         }
+        let tunnel = Server { gives_way: applications, ..tunnel };
         let admin = bind_optional("admin", config.admin).await?;
         let health = bind_optional("health", config.health).await?;
         Ok(Self { config, admission, tunnel, facades, admin, health })

@@ -127,6 +127,15 @@ pub(crate) const CLIENT_STREAM_WINDOW: u32 = 128 * 1024;
 /// refuses less than that with a reason.
 pub(crate) const CLIENT_HEAD: u32 = 96 * 1024 + 256 * 32;
 
+/// Idle connections that are closed at once where others wait for room: few enough that not all clients connect anew.
+pub(crate) const GIVE_WAY: usize = 16;
+
+/// How long one must have been idle for that on which there was a request before: its client may be about to send another.
+pub(crate) const GIVE_WAY_AFTER: Duration = Duration::from_secs(1);
+
+/// How long a listener rests for those to close.
+pub(crate) const GIVE_WAY_REST: Duration = Duration::from_millis(1);
+
 /// Connections of one listener at once; more wait in the kernel's queue. Each costs a task and a few kilobytes.
 pub(crate) const CONNECTIONS: usize = 8192;
 

@@ -19,11 +19,9 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use proto::link::is_exhaustion;
 use rustls_pki_types::CertificateDer;
-use tokio::{
-    net::TcpStream,
-    sync::{OwnedSemaphorePermit, Semaphore},
-};
+use tokio::net::TcpStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, warn};
 
@@ -32,9 +30,10 @@ use crate::{
     config::{Listen, Tls},
     limits::{
         ACCEPT_REST, BACKLOG, CLIENT_BUFFER, CLIENT_HEAD, CLIENT_STREAM_WINDOW, CLIENT_STREAMS, CONNECTIONS,
-        DRAIN_IDLE, LAST_ACCEPT, LAST_CALL,
+        DRAIN_IDLE, GIVE_WAY_REST, LAST_ACCEPT, LAST_CALL,
     },
     listener::{Accepted, Listener, Peer},
+    room::Room,
     socket::Socket,
     unreadable::{self, Refuse},
 };
@@ -44,10 +43,12 @@ use crate::{
 pub(crate) struct Server {
     pub(crate) listener: Listener,
     pub(crate) terms: Terms,
+    /// Whose connections give way when there is no descriptor left.
+    pub(crate) gives_way: Arc<Room>,
 }
 
 /// What holds for each connection of a listener.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Terms {
     /// A connection on which no request begins for this long, and none is in flight, is closed: idle ones and those
     /// that send their head a byte at a time alike.
@@ -55,6 +56,7 @@ pub(crate) struct Terms {
     /// On a facade: HTTP/2 is spoken with clients that begin with it, and so is said why a request cannot be read. Not
     /// where strangers of another network knock.
     pub(crate) facade: Option<Refuse>,
+    pub(crate) room: Arc<Room>,
 }
 
 /// The life of one listener, or of several that end together.
@@ -118,7 +120,9 @@ pub(crate) struct Arrival {
 
 impl Server {
     pub(crate) async fn bind(listen: &Listen, tls: Option<&Tls>, idle: Duration) -> io::Result<Self> {
-        Ok(Self { listener: Listener::bind(listen, tls).await?, terms: Terms { idle, facade: None } })
+        let room = Arc::new(Room::new(CONNECTIONS));
+        let terms = Terms { idle, facade: None, room: room.clone() };
+        Ok(Self { listener: Listener::bind(listen, tls).await?, terms, gives_way: room })
     }
 
     /// Serves `answer` until stopped. `tune` sets each connection's socket options.
@@ -130,46 +134,38 @@ impl Server {
         // Nobody takes all connections for finished as long as there may come another.
         let _open = serving.connections.token();
         let mut exhausted = false;
-        let places = Arc::new(Semaphore::new(CONNECTIONS));
         let begin = |accepted, peer, place| {
-            let connection = serve_connection(accepted, peer, answer.clone(), self.terms, serving.clone());
+            let connection = serve_connection(accepted, peer, answer.clone(), self.terms.clone(), serving.clone());
             serving.connections.spawn(async move {
                 connection.await;
                 drop(place);
             });
         };
-        while let Some((place, accepted)) = serving.closed.run_until_cancelled(self.accept(&places, tune)).await {
+        while let Some(accepted) = serving.closed.run_until_cancelled(self.listener.accept(tune)).await {
             match accepted {
                 Ok((accepted, peer)) => {
                     exhausted = false;
+                    // More wait in the listener's queue. Whoever was accepted when it closes is served all the same.
+                    let place = serving.closed.run_until_cancelled(self.terms.room.place()).await;
                     begin(accepted, peer, place);
                 }
                 Err(error) if is_exhaustion(&error) => {
                     if !std::mem::replace(&mut exhausted, true) {
                         warn!(%error, "out of resources: connections are accepted as others end");
                     }
-                    tokio::time::sleep(ACCEPT_REST).await;
+                    // Soon again if there is room: it must not be another listener's each time.
+                    tokio::time::sleep(if self.gives_way.make() { GIVE_WAY_REST } else { ACCEPT_REST }).await;
                 }
                 Err(error) => debug!(%error, "a connection was not accepted"),
             }
         }
         // Those that wait in the queue would be reset with the listener, and what they have sent would be lost.
         for _ in 0..BACKLOG {
-            match tokio::time::timeout(LAST_ACCEPT, self.accept(&places, tune)).await {
-                Ok((place, Ok((accepted, peer)))) => begin(accepted, peer, place),
+            match tokio::time::timeout(LAST_ACCEPT, self.listener.accept(tune)).await {
+                Ok(Ok((accepted, peer))) => begin(accepted, peer, None),
                 _ => break,
             }
         }
-    }
-
-    /// The next connection, once there is room for it: more wait in the listener's queue.
-    async fn accept(
-        &self,
-        places: &Arc<Semaphore>,
-        tune: fn(&TcpStream) -> io::Result<()>,
-    ) -> (OwnedSemaphorePermit, io::Result<(Accepted, Peer)>) {
-        let place = places.clone().acquire_owned().await.expect("the semaphore is never closed");
-        (place, self.listener.accept(tune).await)
     }
 }
 
@@ -198,7 +194,7 @@ async fn serve_http<A, F>(
     stream: Socket,
     peer: Peer,
     answer: A,
-    Terms { idle, facade }: Terms,
+    Terms { idle, facade, room }: Terms,
     serving: Serving,
     activity: &Arc<Activity>,
 ) where
@@ -207,6 +203,9 @@ async fn serve_http<A, F>(
 {
     let requests = activity.clone();
     let Serving { leaving, closed, stop, .. } = serving;
+    // Also when others want its room.
+    let stop = stop.child_token();
+    let _entered = room.enter(activity, stop.clone());
     let mut client = Client::new(stream, activity.clone());
     let protocol = tokio::select! {
         biased;
@@ -235,8 +234,8 @@ async fn serve_http<A, F>(
         Ok(Protocol::Http1) => {
             let connection = http1::Builder::new().max_buf_size(CLIENT_BUFFER).serve_connection(client, service);
             let mut connection = connection.with_upgrades();
-            let pinned = Pin::new(&mut connection);
-            let served = attend(pinned, |connection| connection.graceful_shutdown(), activity, idle, &stop).await;
+            let (pinned, stopped) = (Pin::new(&mut connection), stop.cancelled());
+            let served = attend(pinned, |connection| connection.graceful_shutdown(), activity, idle, stopped).await;
             if let (Some(Err(error)), Some(refuse), Some(parts)) = (&served, facade, connection.into_parts()) {
                 unreadable::tell(parts.io.into_inner(), error, refuse).await;
             }
@@ -246,7 +245,8 @@ async fn serve_http<A, F>(
             // Boxed: it is large, and would make every other connection's task as large.
             let mut connection = Box::pin(http2_builder().serve_connection(client, service));
             // It has a word for leaving that loses nothing, and so needs no last call.
-            attend(connection.as_mut(), |connection| connection.graceful_shutdown(), activity, idle, &closed).await
+            let stopped = closed.run_until_cancelled(stop.cancelled());
+            attend(connection.as_mut(), |connection| connection.graceful_shutdown(), activity, idle, stopped).await
         }
         Err(error) => return debug!(%peer, %error, "a client's connection ended before a request"),
     };
@@ -274,7 +274,7 @@ async fn attend<C>(
     finish: impl FnOnce(Pin<&mut C>),
     activity: &Activity,
     idle: Duration,
-    stop: &CancellationToken,
+    stopped: impl Future,
 ) -> Option<hyper::Result<()>>
 where
     C: Future<Output = hyper::Result<()>>,
@@ -282,7 +282,7 @@ where
     tokio::select! {
         biased;
         served = &mut connection => return Some(served),
-        () = stop.cancelled() => {}
+        _ = stopped => {}
         () = self::idle(activity, idle) => {}
     }
     finish(connection.as_mut());
@@ -304,11 +304,6 @@ async fn idle(activity: &Activity, period: Duration) {
         before = Some(mark);
         tokio::time::sleep(period).await;
     }
-}
-
-fn is_exhaustion(error: &io::Error) -> bool {
-    // ENFILE, EMFILE, ENOBUFS and ENOMEM: the listener stays readable, so that accepting at once would spin.
-    matches!(error.raw_os_error(), Some(23 | 24 | 105 | 12))
 }
 
 #[cfg(test)]

@@ -63,7 +63,8 @@ fn mixed(number: u64) -> Call {
         11 => Call::get(64 * 1024),
         12..17 => Call::post(300),
         17..19 => Call::post(8 * 1024),
-        _ => Call::post(64 * 1024),
+        // The longer ones no gateway keeps to send them again.
+        _ => Call::post(if number % 40 < 20 { 64 * 1024 } else { 256 * 1024 }),
     };
     // So that there is always something under way.
     let pause = Duration::from_millis(number * 7 % 20);

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, io, time::SystemTime};
 
-use proto::wire::RequestHead;
+use proto::wire::{Failure, RequestHead};
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
@@ -21,6 +21,15 @@ pub(crate) enum Decision<'a> {
         rule: usize,
         /// As it was written.
         text: &'a str,
+    },
+    /// A rule allows it, but as many have come as may.
+    Limited {
+        /// Which, counted from 0.
+        rule: usize,
+        /// As it was written.
+        text: &'a str,
+        /// What the client is told.
+        limit: &'a Failure,
     },
     /// It was refused.
     Denied(Denied),
@@ -46,6 +55,7 @@ struct Line<'a> {
 #[serde(untagged)]
 enum Grounds<'a> {
     Rule { rule: usize, text: &'a str },
+    Limit { rule: usize, text: &'a str, code: &'static str, reason: &'a str },
     Refusal { code: &'static str, step: Step, reason: String },
 }
 
@@ -68,6 +78,9 @@ struct Lost {
 pub(crate) fn line(head: &RequestHead, decision: Decision<'_>, now: SystemTime) -> Vec<u8> {
     let (verdict, grounds) = match decision {
         Decision::Allowed { rule, text } => ("allowed", Grounds::Rule { rule, text }),
+        Decision::Limited { rule, text, limit } => {
+            ("limited", Grounds::Limit { rule, text, code: limit.code.as_str(), reason: &limit.message })
+        }
         Decision::Denied(denied) => ("denied", refusal(&denied)),
         Decision::WouldDeny(denied) => ("would_deny", refusal(&denied)),
     };

@@ -4,7 +4,7 @@ use std::{error::Error as _, io, time::Duration};
 
 use h2::Reason;
 use proto::{
-    link::BodyError,
+    link::{BodyError, is_exhaustion},
     wire::{Failure, FailureCode},
 };
 
@@ -12,10 +12,6 @@ use super::{
     NoAnswer,
     upload::{Activity, UploadError},
 };
-
-/// The system, or this process, has no file descriptor left.
-const ENFILE: i32 = 23;
-const EMFILE: i32 = 24;
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +27,7 @@ pub(super) enum NotOpened {
 impl NotOpened {
     /// Whether there is no file descriptor left for it.
     pub(super) fn is_exhaustion(&self) -> bool {
-        matches!(self, Self::Refused(error) if matches!(error.raw_os_error(), Some(ENFILE | EMFILE)))
+        matches!(self, Self::Refused(error) if is_exhaustion(error))
     }
 }
 
@@ -100,8 +96,9 @@ mod tests {
             let failure = not_opened(NotOpened::Refused(io::Error::from_raw_os_error(errno)), Duration::ZERO);
             assert_eq!((failure.code, failure.retry_safe), (expected, true), "{errno}");
         };
-        check(EMFILE, FailureCode::Overloaded);
-        check(ENFILE, FailureCode::Overloaded);
+        // ENFILE, EMFILE, and ECONNREFUSED.
+        check(23, FailureCode::Overloaded);
+        check(24, FailureCode::Overloaded);
         check(111, FailureCode::UpstreamRefused);
     }
 

@@ -20,4 +20,4 @@ pub use driver::{Link, LinkEnd, Notice};
 pub use handles::{Body, BodyError, BodyWriter};
 pub use handshake::{GreetingError, Pending, greet, receive_hello};
 pub use incoming::{Incoming, Responder};
-pub use socket::{reset_when_closed, tune};
+pub use socket::{is_exhaustion, reset_when_closed, tune};

@@ -41,6 +41,15 @@ pub fn reset_when_closed(stream: &TcpStream, reset: bool) -> io::Result<()> {
     SockRef::from(stream).set_linger(reset.then_some(Duration::ZERO))
 }
 
+/// Whether the process or the system has run out of what a connection needs: nobody else is to blame, and trying again
+/// at once would spin.
+#[must_use]
+pub fn is_exhaustion(error: &io::Error) -> bool {
+    /// `ENOMEM`, `ENFILE`, `EMFILE` and `ENOBUFS` of Linux.
+    const ERRNOS: [i32; 4] = [12, 23, 24, 105];
+    error.raw_os_error().is_some_and(|errno| ERRNOS.contains(&errno))
+}
+
 /// A WebSocket whose upgrade is done, not yet a link.
 pub(super) type Socket<S> = WebSocketStream<Metered<S>>;
 

@@ -255,7 +255,9 @@ impl Session {
     fn handle_go_away(&mut self, last_id: StreamId) -> Result<(), SessionError> {
         self.notice()?;
         self.peer_going_away = true;
-        self.events.push_back(Event::GoAway);
+        if !self.going_away {
+            self.events.push_back(Event::GoAway);
+        }
         if self.side == Side::Gateway {
             for id in self.ids().into_iter().filter(|id| *id > last_id) {
                 self.abandon(id, &StreamError::NotProcessed);

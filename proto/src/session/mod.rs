@@ -80,7 +80,7 @@ pub enum Event {
     Services(Vec<ServiceName>),
     /// The agent shows a fresh credential (gateway only).
     Renewed(Credential),
-    /// The peer takes, or opens, no new streams.
+    /// The peer wants, or opens, no new streams, and this side has not said so before.
     GoAway,
 }
 

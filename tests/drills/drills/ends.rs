@@ -79,7 +79,7 @@ pub(crate) async fn upstreams(scale: Scale) -> Report {
     sleep(Duration::from_millis(100)).await;
     load.stop().await;
     let mut report = stage.finish("upstreams").await;
-    report.expect_only(&["upstream_timeout", "upstream_protocol", "cut", "closed"]);
+    report.expect_only(&["upstream_timeout", "upstream_protocol", "cut"]);
     report.broken.extend(wrong);
     report
 }

@@ -11,8 +11,8 @@ use std::{pin::Pin, time::Duration};
 use crate::report::Report;
 
 /// What a request may end as when its link is lost: it was sent; or it was not, and no other link came in time; or its
-/// answer broke off, perhaps before the gateway had written any of it.
-const LOST: [&str; 4] = ["link_lost", "no_agent", "cut", "closed"];
+/// answer broke off, visibly.
+const LOST: [&str; 3] = ["link_lost", "no_agent", "cut"];
 
 /// How long drills last.
 #[derive(Clone, Copy, Debug)]

@@ -43,14 +43,14 @@ pub(crate) async fn handshakes(scale: Scale) -> Report {
     report
 }
 
-/// A gateway with 256 descriptors, and more connections than that. New ones wait in the listener's
-/// queue, none is forgotten there, and the gateway does not spin.
+/// A gateway with 256 descriptors, and more connections than that. Idle ones give way to those that wait in the
+/// listener's queue, none is forgotten there, and the gateway does not spin.
 pub(crate) async fn descriptors_gateway(_: Scale) -> Report {
     let stage = Stage::set(Plan { descriptors: (Some(256), None), ..Plan::default() }).await;
     let load = Load::start(&stage, 50);
     sleep(Duration::from_secs(1)).await;
     let mut idle = Vec::new();
-    // More than it can take; the others wait in the listener's queue.
+    // More than it can take at once.
     for _ in 0..600 {
         idle.extend(TcpStream::connect(stage.facades[0]).await);
     }

@@ -12,7 +12,7 @@ use reachback_tests::{
     process::{Process, own_address, until_listening},
     scratch::Scratch,
     upstream::Upstream,
-    wait::{until, until_so},
+    wait::{until, until_so, within},
 };
 use serde_json::{Value, json};
 
@@ -88,6 +88,33 @@ async fn every_decision_has_its_line() {
     assert_eq!((&service["rules"], &service["denied"], &service["would_deny"]), (&rules, &denied, &json!([])));
     let log = scene.bridge.agent.status().await["audit_log"].clone();
     assert_eq!(log, json!({ "state": "writing", "written": 4, "lost": 0 }));
+}
+
+#[tokio::test]
+async fn what_a_limit_refuses_is_not_on_record_as_allowed() {
+    let folder = Scratch::new();
+    let allow = r#"[ { path: "/bytes/{n}", methods: [GET], rate: 1/h }, "GET /gate" ]"#;
+    let setup = Setup { agent: "audit_log: audit.jsonl", service: "max_in_flight: 1", allow, ..Setup::default() };
+    let scene = Scene { bridge: Bridge::within(folder.path(), setup).await, folder };
+    assert_eq!([scene.calls("GET", "/bytes/1").await, scene.calls("GET", "/bytes/2").await], [200, 429]);
+    let facade = scene.bridge.facade();
+    let waits = tokio::spawn(async move { call(facade, "GET", "/gate", "").await });
+    scene.bridge.upstream.until("a call", |counts| counts.requests == 2).await;
+    assert_eq!(scene.calls("GET", "/gate").await, 503);
+    scene.bridge.upstream.open_gate(1);
+    assert_eq!(within("the gate", waits).await.unwrap().status(), 200);
+    let lines = scene.lines(4).await;
+    let said: Vec<_> = lines.iter().map(|line| [&line["verdict"], &line["rule"], &line["code"]]).collect();
+    let [allowed, limited, none] = [json!("allowed"), json!("limited"), Value::Null];
+    let (first, second) = (json!(0), json!(1));
+    let expected = [
+        [&allowed, &first, &none],
+        [&limited, &first, &json!("rate_limited")],
+        [&allowed, &second, &none],
+        [&limited, &second, &json!("overloaded")],
+    ];
+    assert_eq!(said, expected);
+    assert_eq!(lines[1]["reason"], "the rule allows 1/h requests, and as many have come");
 }
 
 #[tokio::test]

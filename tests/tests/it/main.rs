@@ -7,6 +7,7 @@ mod approval;
 mod audit;
 mod bodies;
 mod calls;
+mod descriptors;
 mod documents;
 mod drain;
 mod extended_connect;

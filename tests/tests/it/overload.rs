@@ -1,14 +1,21 @@
 //! More than is permitted: what has room goes, a bounded number waits for a bounded time, and the rest is told at once.
 
-use std::net::SocketAddr;
+use std::{future::pending, net::SocketAddr};
 
 use futures_util::future::join_all;
 use reachback_tests::{
-    bridge::{Bridge, Setup, Sidecar, agent_yaml},
-    client::{Answer, call},
-    wait::within,
+    bridge::{Bridge, Setup, Sidecar, agent_yaml, gateway_yaml},
+    client::{self, Answer, call},
+    process::Process,
+    scratch::Scratch,
+    upstream::Upstream,
+    wait::{until, within},
 };
-use tokio::task::JoinHandle;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    task::{JoinHandle, JoinSet},
+};
 
 fn gate(facade: SocketAddr) -> JoinHandle<Answer> {
     tokio::spawn(async move { call(facade, "POST", "/gate", "Content-Length: 0\r\n").await })
@@ -131,4 +138,59 @@ async fn an_agent_whose_upstream_is_busy_leaves_it_to_another() {
     bridge.upstream.open_gate(1);
     assert_eq!(within("the gate", busy).await.unwrap().status(), 200);
     assert_eq!((bridge.upstream.counts().requests, bridge.upstream.counts().most_active), (9, 2));
+}
+
+/// Begins an upload of 8 MiB, and sends it for as long as somebody takes it; the status of the answer, or 0 if the
+/// connection broke before it could be read.
+async fn upload(facade: SocketAddr) -> u16 {
+    let (mut read, mut write) = TcpStream::connect(facade).await.unwrap().into_split();
+    let send = async {
+        let _ = write.write_all(b"POST /stall HTTP/1.1\r\nHost: localhost\r\nContent-Length: 8388608\r\n\r\n").await;
+        for _ in 0..128 {
+            let _ = write.write_all(&[b'x'; 65_536]).await;
+        }
+        // Whoever says that nothing more will come has gone.
+        pending::<()>().await;
+    };
+    let mut line = [0; 12];
+    tokio::select! {
+        () = send => 0,
+        whole = read.read_exact(&mut line) => {
+            let status = whole.ok().and_then(|_| std::str::from_utf8(&line[9..]).ok()?.parse().ok());
+            status.unwrap_or_default()
+        }
+    }
+}
+
+#[tokio::test]
+async fn memory_is_flat_under_ten_times_the_load() {
+    let (folder, upstream) = (Scratch::new(), Upstream::start().await);
+    let services = "services: { orders: { max_in_flight: 8, queue: 8, queue_timeout: 5m } }";
+    let gateway = Process::start("gateway", &gateway_yaml(services), &folder);
+    let (facade, tunnel) = (gateway.address("facade").await, gateway.address("tunnel").await);
+    let agent = Process::start("agent", &agent_yaml(tunnel, upstream.address(), Setup::default()), &folder);
+    gateway.line(&["link up"]).await;
+    let status = format!("http://{}/status", gateway.address("admin").await);
+    let mut permitted = JoinSet::new();
+    (0..16).for_each(|_| {
+        permitted.spawn(upload(facade));
+    });
+    let full = async || {
+        let orders = client::json(&status).await["services"]["orders"].clone();
+        (orders["requests"] == 8 && orders["waiting"] == 8).then_some(())
+    };
+    until("as many as are permitted", full).await;
+    let before = [gateway.most_resident(), agent.most_resident()];
+    let mut refused = 0;
+    for _ in 0..9 {
+        let statuses = join_all((0..16).map(|_| upload(facade))).await;
+        assert!(statuses.iter().all(|status| [0, 503].contains(status)), "{statuses:?}");
+        refused += statuses.iter().filter(|status| **status == 503).count();
+    }
+    assert!(refused > 0 && permitted.try_join_next().is_none(), "{refused} were told, and those before still wait");
+    for (after, before) in [gateway.most_resident(), agent.most_resident()].into_iter().zip(before) {
+        // They had more than a gigabyte to send.
+        let more = after.saturating_sub(before) / (1024 * 1024);
+        assert!(before > 0 && more < 32, "{more} MiB more than the {before} bytes before");
+    }
 }

@@ -29,6 +29,8 @@ pub(super) struct Line {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Verdict {
+    /// By a rule, though perhaps too many came.
+    #[serde(alias = "limited")]
     Allowed,
     /// It was sent, because the service is in audit mode.
     WouldDeny,

@@ -192,6 +192,7 @@ fn an_agent_is_not_drained_before_the_gateway_has_said_its_last_request() {
     let answer = r#"{"type":"go-away","last_id":0,"reason":"the agent goes away"}"#;
     pair.agent.handle_text(answer, pair.now).unwrap();
     assert!(pair.agent.is_drained());
+    assert_eq!(events(&mut pair.agent), [""; 0], "it knows");
 }
 
 #[test]
