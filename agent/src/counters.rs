@@ -1,4 +1,5 @@
-//! What the whitelist has decided, counted for each service: for each rule what it allowed, for each step what it denied.
+//! What is counted for each service: for each rule what it allowed, for each step what the whitelist denied, and what
+//! became of what was allowed.
 
 use std::{
     collections::BTreeMap,
@@ -8,6 +9,8 @@ use std::{
     },
 };
 
+use metrics::Tally;
+use proto::wire::FailureCode;
 use serde::Serialize;
 
 use crate::whitelist::Denied;
@@ -18,6 +21,7 @@ pub(crate) struct Counters {
     rules: Vec<RuleCounter>,
     denied: Arc<ByStep>,
     would_deny: Arc<ByStep>,
+    tally: Arc<Tally>,
 }
 
 #[derive(Debug)]
@@ -42,15 +46,15 @@ pub(crate) struct Counted {
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct RuleCounted {
     text: String,
-    allowed: u64,
+    pub(crate) allowed: u64,
 }
 
 /// What was refused at one step with one code.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct StepCounted {
-    step: &'static str,
-    code: &'static str,
-    count: u64,
+    pub(crate) step: &'static str,
+    pub(crate) code: &'static str,
+    pub(crate) count: u64,
 }
 
 impl Counters {
@@ -63,6 +67,7 @@ impl Counters {
             rules: rules.into_iter().map(counter).collect(),
             denied: earlier.map(|earlier| earlier.denied.clone()).unwrap_or_default(),
             would_deny: earlier.map(|earlier| earlier.would_deny.clone()).unwrap_or_default(),
+            tally: earlier.map(|earlier| earlier.tally.clone()).unwrap_or_default(),
         }
     }
 
@@ -82,6 +87,11 @@ impl Counters {
         self.would_deny.count(denied);
     }
 
+    /// What became of what was allowed.
+    pub(crate) fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
     pub(crate) fn read(&self) -> Counted {
         let rule =
             |rule: &RuleCounter| RuleCounted { text: rule.text.to_string(), allowed: rule.allowed.load(Relaxed) };
@@ -90,6 +100,18 @@ impl Counters {
             denied: self.denied.read(),
             would_deny: self.would_deny.read(),
         }
+    }
+}
+
+impl StepCounted {
+    /// Nothing yet, of what is refused most at a step.
+    pub(crate) fn usual(step: &'static str) -> Self {
+        Self { step, code: FailureCode::Denied.as_str(), count: 0 }
+    }
+
+    /// Whether another counts the same.
+    pub(crate) fn is_as(&self, other: &Self) -> bool {
+        (self.step, self.code) == (other.step, other.code)
     }
 }
 

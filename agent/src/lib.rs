@@ -20,7 +20,12 @@ mod upstream;
 mod utc;
 pub mod whitelist;
 
-use std::{io, net::SocketAddr, sync::Arc, time::Instant};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
 
 use tokio::{
     net::TcpListener,
@@ -146,6 +151,7 @@ impl Agent {
             name: config.name.clone(),
             instance: standing.hello.instance.clone(),
             started: Instant::now(),
+            since: SystemTime::now(),
             links: links.clone(),
             server: server.clone(),
             reloads: reloads.clone(),

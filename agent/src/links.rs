@@ -3,10 +3,10 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Mutex, MutexGuard},
-    time::Instant,
 };
 
 use proto::link::Connection;
+use tokio::time::Instant;
 
 use crate::{config::GatewayUrl, dial::Way};
 
@@ -18,8 +18,16 @@ pub(crate) struct Links(Mutex<State>);
 struct State {
     next_id: u64,
     up: HashMap<u64, Up>,
-    /// Why the last link to each ended or the last dial failed, if no link has come up since.
-    gateways: BTreeMap<String, Option<String>>,
+    gateways: BTreeMap<String, Trouble>,
+}
+
+/// What went wrong with one gateway.
+#[derive(Debug, Default)]
+struct Trouble {
+    /// Why the last link ended or the last dial failed, if no link has come up since.
+    last_error: Option<String>,
+    /// How often either has happened.
+    failures: u64,
 }
 
 /// A live link.
@@ -38,6 +46,8 @@ pub(crate) struct Gateway {
     pub(crate) links: usize,
     /// Why the last link ended or the last dial failed, if no link has come up since.
     pub(crate) last_error: Option<String>,
+    /// How often a link ended or a dial failed.
+    pub(crate) failures: u64,
 }
 
 impl Links {
@@ -54,7 +64,8 @@ impl Links {
     /// Notes a failed dial, or the end of a link.
     pub(crate) fn failed(&self, url: &GatewayUrl, way: &Way, error: &str) {
         if let Some(gateway) = self.lock().gateways.get_mut(&url.to_string()) {
-            *gateway = Some(format!("{way}: {error}"));
+            gateway.last_error = Some(format!("{way}: {error}"));
+            gateway.failures += 1;
         }
     }
 
@@ -64,10 +75,15 @@ impl Links {
         let id = state.next_id;
         state.next_id += 1;
         if let Some(gateway) = state.gateways.get_mut(&up.gateway) {
-            *gateway = None;
+            gateway.last_error = None;
         }
         state.up.insert(id, up);
         Registered { links: self, id }
+    }
+
+    /// How many links there have been.
+    pub(crate) fn ever(&self) -> u64 {
+        self.lock().next_id
     }
 
     /// Every live link, in order of age.
@@ -81,8 +97,8 @@ impl Links {
     pub(crate) fn gateways(&self) -> BTreeMap<String, Gateway> {
         let state = self.lock();
         let links = |url: &String| state.up.values().filter(|up| up.gateway == *url).count();
-        let gateway = |(url, last_error): (&String, &Option<String>)| {
-            (url.clone(), Gateway { links: links(url), last_error: last_error.clone() })
+        let gateway = |(url, Trouble { last_error, failures }): (&String, &Trouble)| {
+            (url.clone(), Gateway { links: links(url), last_error: last_error.clone(), failures: *failures })
         };
         state.gateways.iter().map(gateway).collect()
     }

@@ -94,7 +94,8 @@ impl Offer {
         self.all().map(status).collect()
     }
 
-    fn all(&self) -> impl Iterator<Item = (&ServiceName, &Offered)> {
+    /// Every service, in the order of the file.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&ServiceName, &Offered)> {
         self.names.iter().filter_map(|name| Some((name, self.services.get(name)?)))
     }
 }

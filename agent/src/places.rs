@@ -20,6 +20,11 @@ impl Places {
         Self { most, taken: earlier.map(|earlier| earlier.taken.clone()).unwrap_or_default() }
     }
 
+    /// How many are taken.
+    pub(crate) fn taken(&self) -> u32 {
+        self.taken.load(Ordering::Relaxed)
+    }
+
     /// Takes a place, or says that there is none: nothing was sent, so that another agent may take the request.
     pub(crate) fn take(&self) -> Result<Place<'_>, Failure> {
         let place = Place { taken: &self.taken };

@@ -1,9 +1,6 @@
 //! How many requests each rule has allowed lately: the whitelist is pure and keeps no count.
 
-use std::{
-    num::NonZeroU32,
-    time::{Duration, Instant},
-};
+use std::{num::NonZeroU32, time::Duration};
 
 use governor::{
     Quota, RateLimiter,
@@ -11,6 +8,7 @@ use governor::{
     middleware::NoOpMiddleware,
     state::{InMemoryState, NotKeyed},
 };
+use tokio::time::Instant;
 
 use crate::whitelist::{Rate, Rule};
 

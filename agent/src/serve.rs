@@ -2,9 +2,10 @@
 
 use std::{
     sync::{Arc, Mutex, MutexGuard},
-    time::{Instant, SystemTime},
+    time::SystemTime,
 };
 
+use metrics::Outcome;
 use proto::{
     link::Incoming,
     wire::{Failure, FailureCode, RequestHead},
@@ -16,6 +17,7 @@ use crate::{
     counters::{ByStep, StepCounted},
     offer::{Offer, Offered},
     places::Place,
+    upstream::Replayed,
     whitelist::{Admitted, Denied, Grounds, Limits, Mode},
 };
 
@@ -74,18 +76,23 @@ impl Server {
         let Some(offered) = offered else {
             return responder.fail(Failure::new(FailureCode::Internal, "an admitted service has no upstream"));
         };
+        let counting = offered.counters.tally().begin();
         let _place = match take_place(offered, &admitted) {
             Ok(place) => place,
             Err(failure) => {
                 debug!(request_id = %head.request_id, service = %head.service, rule = admitted.rule(),
                     code = failure.code.as_str(), "refused for now");
+                counting.ended(Outcome::Failed(failure.code));
                 return responder.fail(failure);
             }
         };
         let judge = || offer.whitelist.admit(&head).ok();
-        let (rule, started) = (admitted.rule(), Instant::now());
+        let rule = admitted.rule();
         let outcome = offered.upstream.replay(admitted, &judge, &head.request_id, body, responder).await;
-        let elapsed_us = started.elapsed().as_micros();
+        if matches!(outcome, Replayed::Cut(_)) {
+            offered.counters.tally().cut();
+        }
+        let elapsed_us = counting.ended(outcome.counted()).as_micros();
         debug!(request_id = %head.request_id, service = %head.service, rule, %outcome, elapsed_us, "replayed");
     }
 

@@ -1,9 +1,6 @@
 //! The tunnel listener: authenticates an agent before the upgrade, greets it, and keeps its link registered.
 
-use std::{
-    sync::Arc,
-    time::{Instant, SystemTime},
-};
+use std::{sync::Arc, time::SystemTime};
 
 use axum::body::Body;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
@@ -19,6 +16,7 @@ use proto::{
     wire::{AgentHello, Credential, GatewayHello, Reject, ServiceName},
 };
 use rustls_pki_types::CertificateDer;
+use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument, info, info_span, warn};
 
@@ -33,6 +31,7 @@ use crate::{
     registration::{NotRegistered, Registrar},
     registry::{Entry, Registry},
     serve::Arrival,
+    turned_away::TurnedAway,
 };
 
 /// Everything that an agent's arrival needs.
@@ -46,6 +45,7 @@ pub(crate) struct Tunnel {
     address_header: Option<HeaderName>,
     attempts: Attempts,
     pace: Pace,
+    turned_away: TurnedAway,
     admission: Arc<Admission>,
     hello: GatewayHello,
     limits: session::Limits,
@@ -80,6 +80,7 @@ impl Tunnel {
             address_header: config.address_header.clone(),
             attempts: Attempts::new(config.failed_attempts),
             pace: Pace::new((PACE, PACE_BURST), Instant::now()),
+            turned_away: TurnedAway::default(),
             admission,
             hello: GatewayHello {
                 gateway: config.name.clone(),
@@ -99,6 +100,11 @@ impl Tunnel {
         self.credentials.key_sets()
     }
 
+    /// Who was not let in.
+    pub(crate) fn turned_away(&self) -> &TurnedAway {
+        &self.turned_away
+    }
+
     /// Answers a request to the tunnel listener: 101, or plain HTTP that leaves no state behind.
     pub(crate) async fn answer(self: Arc<Self>, arrival: Arrival) -> Response<Body> {
         let Arrival { mut request, peer, certificate, .. } = arrival;
@@ -109,10 +115,7 @@ impl Tunnel {
         let shown = Shown { headers: request.headers(), certificate: certificate.as_deref() };
         let proved = match self.admit(&request, shown, peer) {
             Ok(proved) => proved,
-            Err(refusal) => {
-                refusal.log(peer);
-                return refusal.response();
-            }
+            Err(refusal) => return self.turn_away(&refusal, peer),
         };
         let key = request.headers().get(header::SEC_WEBSOCKET_KEY).map_or(&[][..], HeaderValue::as_bytes);
         let response = switching(&accept_key(key));
@@ -176,7 +179,12 @@ impl Tunnel {
                 },
             }
         };
+        self.turn_away(&refusal, peer)
+    }
+
+    fn turn_away(&self, refusal: &Refusal, peer: Peer) -> Response<Body> {
         refusal.log(peer);
+        self.turned_away.count(refusal.status().as_str());
         refusal.response()
     }
 
@@ -217,21 +225,26 @@ impl Tunnel {
         tracing::Span::current().record("agent", &agent);
         if let Some(service) = identity.first_not_permitted(&pending.hello().services).cloned() {
             warn!(%service, "rejected an agent that claims a service it may not serve");
-            return pending.reject(not_permitted(&service)).await;
+            return self.reject(pending, not_permitted(&service)).await;
         }
         let Some(_place) = self.registry.place(&agent) else {
             warn!("rejected a link of an agent that has too many");
-            return pending.reject(too_many_links()).await;
+            return self.reject(pending, too_many_links()).await;
         };
         let fingerprint = certificate.as_deref().map(fingerprint);
         match self.hold(&mut pending, &agent, peer, fingerprint.clone()).await {
             Ok(()) => self.run_link(pending, agent, &proved, (peer, fingerprint)).await,
             Err(Some(reject)) => {
                 info!(code = reject.code, "sent an agent away");
-                pending.reject(reject).await;
+                self.reject(pending, reject).await;
             }
             Err(None) => {}
         }
+    }
+
+    async fn reject(&self, pending: Pending<Io>, reject: Reject) {
+        self.turned_away.count(&reject.code);
+        pending.reject(reject).await;
     }
 
     /// Asks whether the agent is let in, which may take a while; the reason if it is not, unless it has gone.
@@ -325,9 +338,7 @@ impl Tunnel {
         drop(registered);
         info!(%end, lasted_s = since.elapsed().as_secs(), "link down");
     }
-}
 
-impl Tunnel {
     /// A link goes on with what it began with unless what is shown proves the same agent.
     fn renew(&self, credential: &Credential, proved: &Proved, expiry: &mut Expiry) {
         let now = SystemTime::now();

@@ -22,6 +22,7 @@ mod registration;
 mod registry;
 mod serve;
 mod socket;
+mod turned_away;
 mod unix;
 mod unreadable;
 
@@ -29,7 +30,7 @@ use std::{
     io,
     net::SocketAddr,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use tokio::net::TcpStream;
@@ -39,7 +40,7 @@ use tracing::{info, warn};
 
 use self::{
     accept::Tunnel,
-    admin::Status,
+    admin::{Known, Status},
     admission::Admission,
     config::{Agents, Tls},
     drain::Drain,
@@ -156,11 +157,13 @@ impl Gateway {
         let status = Arc::new(Status {
             name: config.name.clone(),
             started: Instant::now(),
+            since: SystemTime::now(),
+            known: Known::new(&config),
             registry: registry.clone(),
             admission,
             facades: states.clone(),
             certificates,
-            key_sets: tunnel_state.key_sets().to_vec(),
+            tunnel: tunnel_state.clone(),
             drain: drain.clone(),
         });
         for (server, state) in facades.into_iter().zip(states) {

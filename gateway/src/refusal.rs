@@ -84,6 +84,10 @@ impl Refusal {
         Self::new(StatusCode::UNAUTHORIZED, why)
     }
 
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
     pub(crate) fn log(&self, peer: Peer) {
         if !self.quiet {
             let (status, credential) = (self.status.as_u16(), self.credential.as_ref().map(tracing::field::display));

@@ -6,7 +6,7 @@
 
 use std::{
     sync::{Arc, Mutex},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
 
 use axum::body::Body;
@@ -14,6 +14,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use proto::link::upgrade::REGISTRATION_CODE;
 use settings::Token;
 use subtle::ConstantTimeEq as _;
+use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use crate::{

@@ -2,9 +2,11 @@
 //!
 //! The gateway and the agent each own what their keys mean; neither sees the other. What they have in common is only
 //! this: text from a file or from flags becomes raw structs of [`At`] values that know where they were written
-//! ([`yaml`], [`source`]); a [`Findings`] collects everything wrong with them, so that one run shows it all; and
-//! [`units`], [`net`], [`Limits`] and [`Token`] are the values spelt alike on both sides.
+//! ([`yaml`], [`source`]); a [`Findings`] collects everything wrong with them, so that one run shows it all;
+//! [`units`], [`net`], [`Limits`] and [`Token`] are the values spelt alike on both sides; and [`guard`] keeps browsers
+//! off the `admin` listeners of both.
 
+pub mod guard;
 pub mod limits;
 pub mod net;
 pub mod pem;

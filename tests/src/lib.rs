@@ -4,6 +4,7 @@
 //! - [`process`]: the same as processes of the real binary, which can be killed.
 //! - [`upstream`]: a server that answers by script and keeps account of everything.
 //! - [`client`]: an application that sees every byte, and reqwest for ordinary calls.
+//! - [`exposition`]: a page of metrics.
 //! - [`http2`]: both of them in HTTP/2.
 //! - [`peer`]: a gateway or an agent that says whatever a test tells it to.
 //! - [`issuer`]: somebody who signs tokens.
@@ -16,6 +17,7 @@
 
 pub mod bridge;
 pub mod client;
+pub mod exposition;
 pub mod http1;
 pub mod http2;
 pub mod issuer;

@@ -75,8 +75,8 @@ struct Trouble {
 #[derive(Debug, Serialize)]
 pub(crate) struct AuditStatus {
     state: &'static str,
-    written: u64,
-    lost: u64,
+    pub(crate) written: u64,
+    pub(crate) lost: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     since: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -14,7 +14,7 @@ mod socks5;
 mod standing;
 mod tls;
 
-use std::{collections::HashMap, sync::Arc, time::Instant};
+use std::{collections::HashMap, sync::Arc};
 
 use proto::{
     link::{LinkEnd, Notice},
@@ -23,6 +23,7 @@ use proto::{
 use tokio::{
     sync::{Notify, watch},
     task::JoinHandle,
+    time::Instant,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument, debug, info, info_span, warn};

@@ -49,6 +49,20 @@ struct Failed {
     error: String,
 }
 
+impl ReloadStatus {
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    pub(crate) fn failures(&self) -> u64 {
+        self.failures
+    }
+
+    pub(crate) fn needs_restart(&self) -> bool {
+        !self.needs_restart.is_empty()
+    }
+}
+
 impl Reloads {
     pub(crate) fn new(has_file: bool) -> Self {
         Self(Mutex::new(ReloadStatus {

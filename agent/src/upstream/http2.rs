@@ -5,7 +5,6 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::Poll,
-    time::Instant,
 };
 
 use http::Request;
@@ -14,6 +13,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
     net::TcpStream,
     sync::{Semaphore, SemaphorePermit},
+    time::Instant,
 };
 
 use super::{conversation::Answer, upload::Upload};

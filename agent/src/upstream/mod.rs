@@ -27,6 +27,7 @@ use std::{
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
+use metrics::Outcome;
 use proto::{
     hop::{self, is_plainly_framed, remove_hop_by_hop},
     link::{Body, Responder},
@@ -69,6 +70,17 @@ pub(crate) enum Replayed {
     Failed(FailureCode),
     /// Nobody wanted one any more.
     Cancelled,
+}
+
+impl Replayed {
+    /// As it is counted.
+    pub(crate) fn counted(&self) -> Outcome {
+        match *self {
+            Self::Answered(status) | Self::Cut(status) => Outcome::Answered(status),
+            Self::Failed(code) => Outcome::Failed(code),
+            Self::Cancelled => Outcome::Cancelled,
+        }
+    }
 }
 
 impl fmt::Display for Replayed {

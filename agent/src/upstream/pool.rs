@@ -1,6 +1,8 @@
 //! Idle HTTP/1.1 connections to one upstream, the last used first.
 
-use std::{collections::VecDeque, sync::Mutex, time::Instant};
+use std::{collections::VecDeque, sync::Mutex};
+
+use tokio::time::Instant;
 
 use super::http1::Own;
 use crate::limits::{IDLE_UPSTREAM, IDLE_UPSTREAMS};

@@ -4,12 +4,13 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, ready},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 use proto::link::{Body, BodyError};
+use tokio::time::Instant;
 
 use crate::whitelist::admit_trailers;
 

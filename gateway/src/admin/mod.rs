@@ -1,22 +1,29 @@
-//! The gateway about itself: probes on `health`, and everything on the loopback `admin` listener, where it is also
+//! The gateway about itself: probes and metrics on `health`, and everything on the loopback `admin` listener, where it is also
 //! decided about agents, and which takes the wish to drain.
 
 mod agents;
-mod guard;
+mod metrics;
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
 
 use axum::{
     Json, Router,
-    extract::State,
+    extract::{Request, State},
     http::StatusCode,
-    middleware::from_fn,
+    middleware::{Next, from_fn},
+    response::{IntoResponse as _, Response},
     routing::{get, post},
 };
 use serde::Serialize;
+use settings::guard;
 
 use self::agents::{DecisionStatus, PendingStatus};
+pub(crate) use self::metrics::Known;
 use crate::{
+    accept::Tunnel,
     admission::Admission,
     auth::KeySet,
     certificates::Certificate,
@@ -31,23 +38,34 @@ use crate::{
 pub(crate) struct Status {
     pub(crate) name: String,
     pub(crate) started: Instant,
+    pub(crate) since: SystemTime,
+    /// What metrics may be labelled with.
+    pub(crate) known: Known,
     pub(crate) registry: Arc<Registry>,
     pub(crate) admission: Arc<Admission>,
     pub(crate) facades: Vec<Arc<Facade>>,
     pub(crate) certificates: Vec<Arc<Certificate>>,
-    pub(crate) key_sets: Vec<Arc<KeySet>>,
+    pub(crate) tunnel: Arc<Tunnel>,
     pub(crate) drain: Drain,
 }
 
 /// The routes that may be offered beyond loopback.
 pub(crate) fn health(status: Arc<Status>) -> Router {
-    Router::new().route("/livez", get(async || "ok\n")).route("/readyz", get(ready)).with_state(status)
+    let routes = Router::new().route("/livez", get(async || "ok\n")).route("/readyz", get(ready));
+    routes.route("/metrics", get(metrics::metrics)).with_state(status)
 }
 
 /// Those, and what only the host itself may read, decide and ask for.
 pub(crate) fn admin(status: Arc<Status>) -> Router {
     let routes = Router::new().route("/status", get(full)).route("/drain", post(drain)).merge(agents::routes());
-    health(status.clone()).merge(routes.with_state(status)).layer(from_fn(guard::local_programs_only))
+    health(status.clone()).merge(routes.with_state(status)).layer(from_fn(local_programs_only))
+}
+
+async fn local_programs_only(request: Request, next: Next) -> Response {
+    match guard::refusal(request.headers()) {
+        Some(why) => (StatusCode::FORBIDDEN, why).into_response(),
+        None => next.run(request).await,
+    }
 }
 
 /// Drains, and answers when that is over. Whoever asks again waits for the same end.
@@ -184,7 +202,7 @@ async fn full(State(status): State<Arc<Status>>) -> Json<Full> {
         decisions,
         facades: status.facades.iter().map(|facade| facade_status(facade)).collect(),
         certificates: status.certificates.iter().map(|certificate| certificate_status(certificate)).collect(),
-        issuers: status.key_sets.iter().map(|keys| issuer_status(keys)).collect(),
+        issuers: status.tunnel.key_sets().iter().map(|keys| issuer_status(keys)).collect(),
     })
 }
 

@@ -4,8 +4,10 @@ use std::{
     collections::HashMap,
     net::{IpAddr, Ipv4Addr},
     sync::Mutex,
-    time::{Duration, Instant},
+    time::Duration,
 };
+
+use tokio::time::Instant;
 
 use super::Pace;
 use crate::{

@@ -1,10 +1,9 @@
 //! How many agents are let in at once: a fleet that comes back all together must not hold up the calls of those that
 //! are there.
 
-use std::{
-    sync::Mutex,
-    time::{Duration, Instant},
-};
+use std::{sync::Mutex, time::Duration};
+
+use tokio::time::Instant;
 
 use crate::limits::PACE_SPREAD;
 

@@ -1,10 +1,9 @@
 //! When a connection may begin with TLS: of all that strangers can ask for, a handshake costs the most, so that many at
 //! once would hold up the calls of agents that are there.
 
-use std::{
-    sync::Mutex,
-    time::{Duration, Instant},
-};
+use std::{sync::Mutex, time::Duration};
+
+use tokio::time::Instant;
 
 use crate::limits::{TURN, TURN_BURST, TURN_PATIENCE};
 

@@ -1,8 +1,7 @@
 //! Agents that nobody has decided about: those held on their links, and those that will come back.
 
-use std::time::Instant;
-
 use proto::wire::ServiceName;
+use tokio::time::Instant;
 
 use crate::{
     limits::{PENDING_AGENTS, PENDING_LINKS},

@@ -130,6 +130,7 @@ impl Download {
     /// The HTTP library drops what it has not written yet when a body fails, the head included. It writes whenever a
     /// body is pending, and then asks again.
     fn cut_short(&mut self, error: BodyError, cx: &Context<'_>) {
+        self.slot.counts.tally.cut();
         if self.ends_with_connection {
             self.slot.busy.cut();
         }

@@ -7,7 +7,6 @@ mod forwarded;
 mod grpc;
 mod head;
 mod http2;
-mod http2_stream;
 mod kept;
 mod malformed;
 mod proxy;
@@ -16,18 +15,16 @@ mod route;
 mod upgrade;
 mod upload;
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
-    time::Instant,
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
 };
 
 use axum::body::Body;
 use http::{Request, Response, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
+use metrics::{Outcome, Tally};
 use proto::{
     link::Answered,
     wire::{Failure, FailureCode},
@@ -49,6 +46,13 @@ use crate::{
     serve::Arrival,
 };
 
+/// What is counted at one facade.
+#[derive(Debug, Default)]
+struct Counts {
+    in_flight: AtomicU32,
+    tally: Tally,
+}
+
 /// One facade listener's state.
 #[derive(Debug)]
 pub(crate) struct Facade {
@@ -56,19 +60,24 @@ pub(crate) struct Facade {
     registry: Arc<Registry>,
     /// Requests that may be in flight.
     most: u32,
-    in_flight: Arc<AtomicU32>,
+    counts: Arc<Counts>,
     /// For bodies that may have to be sent again.
     room: Arc<Room>,
 }
 
 impl Facade {
     pub(crate) fn new(settings: config::Facade, registry: Arc<Registry>, most: u32) -> Self {
-        Self { settings, registry, most, in_flight: Arc::default(), room: Arc::default() }
+        Self { settings, registry, most, counts: Arc::default(), room: Arc::default() }
     }
 
     /// Requests whose answers are not complete.
     pub(crate) fn in_flight(&self) -> u32 {
-        self.in_flight.load(Ordering::Relaxed)
+        self.counts.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// What became of its requests.
+    pub(crate) fn tally(&self) -> &Tally {
+        &self.counts.tally
     }
 
     pub(crate) fn settings(&self) -> &config::Facade {
@@ -77,17 +86,19 @@ impl Facade {
 
     /// Answers one request: with the upstream's answer, or with a failure that says who failed.
     pub(crate) async fn answer(self: Arc<Self>, arrival: Arrival) -> Response<Body> {
-        let started = Instant::now();
+        let counting = self.counts.tally.begin();
         let Arrival { request, peer, busy, in_doubt, .. } = arrival;
         let id = request_id::keep_or_make(request.headers());
         let asked = Asked::new(&request, id);
         let is_grpc = grpc::asks(&request);
-        let response = match self.forward(request, peer, &asked, (busy, in_doubt)).await {
+        let forwarded = self.forward(request, peer, &asked, (busy, in_doubt)).await;
+        let elapsed_us = counting.ended(outcome(&forwarded)).as_micros();
+        let response = match forwarded {
             Ok(response) => response,
             Err(failed) if is_grpc => grpc::restated(self.tell(&failed, &asked), &failed.failure),
             Err(failed) => self.tell(&failed, &asked),
         };
-        let (status, elapsed_us) = (response.status().as_u16(), started.elapsed().as_micros());
+        let status = response.status().as_u16();
         debug!(request_id = %asked.id, method = %asked.method, path = asked.path(), status, elapsed_us, "answered");
         response
     }
@@ -111,7 +122,7 @@ impl Facade {
         (busy, in_doubt): (Busy, bool),
     ) -> Result<Response<Body>, Failed> {
         malformed::refuse_doubt(in_doubt)?;
-        let mut slot = Slot::take(&self.in_flight, self.most, busy)?;
+        let mut slot = Slot::take(&self.counts, self.most, busy)?;
         let (mut parts, body) = request.into_parts();
         http2::read_as_http1(&mut parts)?;
         let routed = route::route(&self.settings.routing, &mut parts)?;
@@ -138,29 +149,36 @@ impl Facade {
     }
 }
 
+fn outcome(forwarded: &Result<Response<Body>, Failed>) -> Outcome {
+    match forwarded {
+        Ok(response) => Outcome::Answered(response.status()),
+        Err(failed) => Outcome::Failed(failed.failure.code),
+    }
+}
+
 /// A place among the requests in flight, given back when it is dropped.
 #[derive(Debug)]
 struct Slot {
-    in_flight: Arc<AtomicU32>,
+    counts: Arc<Counts>,
     /// The place among those of its service, once it has a link.
     place: Option<InFlight>,
     busy: Busy,
 }
 
 impl Slot {
-    fn take(in_flight: &Arc<AtomicU32>, most: u32, busy: Busy) -> Result<Self, Failure> {
-        if in_flight.fetch_add(1, Ordering::Relaxed) >= most {
-            in_flight.fetch_sub(1, Ordering::Relaxed);
+    fn take(counts: &Arc<Counts>, most: u32, busy: Busy) -> Result<Self, Failure> {
+        if counts.in_flight.fetch_add(1, Ordering::Relaxed) >= most {
+            counts.in_flight.fetch_sub(1, Ordering::Relaxed);
             let message =
                 format!("this facade has {most} requests in flight, as many as limits.requests_per_facade allows");
             return Err(Failure::retry_safe(FailureCode::Overloaded, message));
         }
-        Ok(Self { in_flight: in_flight.clone(), place: None, busy })
+        Ok(Self { counts: counts.clone(), place: None, busy })
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.counts.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -1,7 +1,9 @@
 //! How many requests may be sent a second time: a share of the traffic. Without a bound, clients would multiply the load
 //! of a service exactly when it fails.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::limits::{RETRIES_PER_SECOND, RETRY_SHARE, RETRY_WINDOW};
 

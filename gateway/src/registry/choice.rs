@@ -114,6 +114,7 @@ impl Registry {
         }
         let place = is_new.then(|| {
             serving.budget.earn();
+            serving.requests += 1;
             InFlight::take(&serving.load)
         });
         Ok(Chosen { link, connection: entry.connection.clone(), instance: entry.instance.clone(), place })

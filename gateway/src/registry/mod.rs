@@ -10,11 +10,10 @@ use std::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicU32, Ordering},
     },
-    time::Instant,
 };
 
 use proto::{link::Connection, wire::ServiceName};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 use self::{budget::Budget, load::Load};
 pub(crate) use self::{
@@ -54,6 +53,8 @@ struct Serving {
     turn: usize,
     load: Arc<Load>,
     budget: Budget,
+    /// Requests that were given a link.
+    requests: u64,
     /// Requests that were sent a second time.
     retries: u64,
 }
@@ -81,6 +82,8 @@ pub(crate) struct Entry {
 #[derive(Debug)]
 pub(crate) struct Served {
     pub(crate) service: ServiceName,
+    pub(crate) links: usize,
+    pub(crate) requests: u64,
     pub(crate) in_flight: u32,
     pub(crate) waiting: u32,
     pub(crate) retries: u64,
@@ -129,10 +132,17 @@ impl Registry {
         paid
     }
 
+    /// How many links there have been.
+    pub(crate) fn links_ever(&self) -> u64 {
+        self.lock().next_id
+    }
+
     /// Every service that has a link, by name.
     pub(crate) fn served(&self) -> Vec<Served> {
         let served = |(service, serving): (&ServiceName, &Serving)| Served {
             service: service.clone(),
+            links: serving.links.len(),
+            requests: serving.requests,
             in_flight: serving.load.in_flight(),
             waiting: serving.load.waiting(),
             retries: serving.retries,
@@ -181,7 +191,7 @@ impl Registry {
 impl Serving {
     fn new(settings: config::Service) -> Self {
         let load = Arc::new(Load::new(settings));
-        Self { links: Vec::new(), turn: 0, load, budget: Budget::new(Instant::now()), retries: 0 }
+        Self { links: Vec::new(), turn: 0, load, budget: Budget::new(Instant::now()), requests: 0, retries: 0 }
     }
 }
 

@@ -105,7 +105,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     }
 
     fn poll_round(&mut self, cx: &mut Context<'_>, on_notice: &mut impl FnMut(Notice)) -> Poll<LinkEnd> {
-        let now = Instant::now();
+        let now = tokio::time::Instant::now().into_std();
         // Nobody needs to wake a driver that is running.
         self.shared.with(|inner| inner.driver = None);
         let read = self.read(now, cx);

@@ -1,10 +1,13 @@
 //! The greeting: each side says hello once, or the gateway rejects. It comes before the session, so that a session
 //! only ever knows peers whose limits are settled.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::Instant,
+};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::{
@@ -53,7 +56,7 @@ pub async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
     if let Some(what) = objection(peer, gateway.heartbeat) {
         return Err(violation(&mut socket, what).await);
     }
-    let session = Session::new(Side::Agent, limits, peer, gateway.heartbeat, Instant::now());
+    let session = Session::new(Side::Agent, limits, peer, gateway.heartbeat, Instant::now().into_std());
     Ok((Link::new(socket, session), gateway))
 }
 
@@ -107,7 +110,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pending<S> {
         let heartbeat = hello.heartbeat;
         send(&mut self.socket, &Frame::Hello(Hello::Gateway(hello))).await?;
         let peer = Peer { window: self.hello.window, streams: self.hello.streams };
-        let session = Session::new(Side::Gateway, limits, peer, heartbeat, Instant::now());
+        let session = Session::new(Side::Gateway, limits, peer, heartbeat, Instant::now().into_std());
         Ok((Link::new(self.socket, session), self.hello))
     }
 

@@ -125,6 +125,25 @@ async fn events_are_passed_on_as_they_come() {
 }
 
 #[tokio::test]
+async fn an_upload_is_passed_on_as_it_comes() {
+    let bridge = Bridge::start().await;
+    for (framing, pieces) in [
+        ("Content-Length: 15", ["five!", "five!", "five!"]),
+        ("Transfer-Encoding: chunked", ["5\r\nfive!\r\n", "5\r\nfive!\r\n", "5\r\nfive!\r\n0\r\n\r\n"]),
+    ] {
+        let before = bridge.upstream.counts().received;
+        let mut client = Raw::connect(bridge.facade()).await;
+        client.send(format!("POST /echo HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n")).await;
+        for (piece, sent) in pieces.into_iter().zip([5, 10, 15]) {
+            client.send(piece).await;
+            // The next one is not even sent before this one has arrived.
+            bridge.upstream.until("a piece", |counts| counts.received == before + sent).await;
+        }
+        assert_eq!(client.answer("POST").await.text(), "five!five!five!", "{framing}");
+    }
+}
+
+#[tokio::test]
 async fn trailers_of_an_answer_pass() {
     let bridge = Bridge::start().await;
     let trailers =

@@ -82,11 +82,29 @@ async fn a_drain_that_is_asked_for_finishes_what_is_in_flight_and_runs_on() {
 
 #[tokio::test]
 async fn a_drain_is_no_business_of_browsers_and_of_probes() {
-    let bridge = Bridge::start().await;
+    let health = "health: { listen: 127.0.0.1:0 }";
+    let bridge = Bridge::with(Setup { gateway: health, agent: health, ..Setup::default() }).await;
     for sidecar in [&bridge.gateway, &bridge.agent] {
         let admin = sidecar.address("admin");
-        let posted = call(admin, "POST", "/drain", "Origin: http://a.example\r\nContent-Length: 0\r\n").await;
-        assert_eq!(posted.status(), 403);
+        let asks = async |listener, line: &str, more: &str| {
+            let mut client = Raw::connect(listener).await;
+            client.send(format!("{line} HTTP/1.1\r\nContent-Length: 0\r\n{more}\r\n\r\n")).await;
+            client.answer(line).await.status()
+        };
+        for line in ["POST /drain", "GET /status", "GET /readyz", "GET /none"] {
+            for more in
+                ["Host: localhost\r\nOrigin: http://a.example", "Host: a.example:7201", "Host: localhost.a.example"]
+            {
+                assert_eq!(asks(admin, line, more).await, 403, "{line} {more}");
+            }
+        }
+        for host in ["Host: localhost", "Host: [::1]:7201"] {
+            assert_eq!(asks(admin, "GET /status", host).await, 200, "{host}");
+        }
+        let probe =
+            asks(sidecar.address("health"), "GET /livez", "Host: pod.example\r\nOrigin: http://a.example").await;
+        assert_eq!(probe, 200, "probes come from wherever they like");
+        assert_eq!(asks(sidecar.address("health"), "POST /drain", "Host: localhost").await / 100, 4);
         assert_eq!(call(admin, "GET", "/drain", "").await.status(), 405);
         assert_eq!(call(admin, "POST", "/status", "Content-Length: 0\r\n").await.status(), 405);
         assert_eq!(sidecar.status().await["draining"], false);

@@ -151,6 +151,16 @@ async fn who_goes_away_is_missed() {
         assert!(server.is_reset().await, "{reason:?}");
         in_flight(&pipe, 0).await;
     }
+    // Whatever comes right ahead of it.
+    for turns in 0..12 {
+        let (mut server, _response, mut out) = open(&pipe, &mut client).await;
+        out.send_data(Bytes::from_static(b"last words"), false).unwrap();
+        for _ in 0..turns {
+            tokio::task::yield_now().await;
+        }
+        out.send_reset(Reason::CANCEL);
+        assert!(server.is_reset().await, "after {turns} turns");
+    }
     let (mut server, response, out) = open(&pipe, &mut client).await;
     drop((response, out));
     assert!(server.is_reset().await, "dropped");

@@ -56,6 +56,21 @@ async fn the_authority_routes_and_is_the_host() {
 }
 
 #[tokio::test]
+async fn events_are_passed_on_as_they_come() {
+    let bridge = Bridge::start().await;
+    let mut client = Client::connect(bridge.facade()).await;
+    let (answer, _) = client.open(request("GET", "/drip/3"), true).await;
+    let mut events = within("the head", answer).await.unwrap().into_body();
+    for event in 0..3 {
+        // The next one is not even made before this one has arrived.
+        bridge.upstream.open_gate(1);
+        let piece = within("an event", events.data()).await.unwrap().unwrap();
+        assert_eq!(piece, format!("data: {event}\n\n"));
+    }
+    assert!(within("the end", events.data()).await.is_none());
+}
+
+#[tokio::test]
 async fn cookies_travel_as_one_line() {
     let bridge = Bridge::start().await;
     let mut asked = request("GET", "/echo");
@@ -184,6 +199,23 @@ async fn nobody_is_invited_and_a_denied_upload_need_not_be_sent() {
     let mut other = request("POST", "/echo");
     other.headers_mut().insert("expect", HeaderValue::from_static("200-ok"));
     assert_eq!(client.call(other, Some(("", None))).await.status, 400);
+}
+
+#[tokio::test]
+async fn oversized_heads_go_nowhere() {
+    let bridge = Bridge::start().await;
+    let mut client = Client::connect(bridge.facade()).await;
+    let mut with = async |bytes: usize| {
+        let mut asked = request("GET", "/echo");
+        asked.headers_mut().insert("x-long", HeaderValue::from_str(&"y".repeat(bytes)).unwrap());
+        let answer = client.call(asked, None).await;
+        (answer.status.as_u16(), answer.headers.get("reachback-error").cloned(), answer.body.is_empty())
+    };
+    assert_eq!(with(90 * 1024).await, (431, Some(HeaderValue::from_static("head_too_large")), false));
+    // Beyond the bound of HTTP/2 the library answers by itself.
+    assert_eq!(with(110 * 1024).await, (431, None, true));
+    assert_eq!(with(1000).await, (200, None, true));
+    assert_eq!(bridge.upstream.counts().requests, 1);
 }
 
 /// The bounds of HTTP/2 hold its memory, as credit holds the link's.

@@ -35,9 +35,20 @@ async fn a_unix_socket() {
     client.send("GET /half-chunked/1000 HTTP/1.1\r\nHost: a\r\n\r\n").await;
     bridge.upstream.open_gate(1);
     assert!(client.try_answer("GET").await.is_none_or(|answer| !answer.whole));
+    refuses(Raw::over(UnixStream::connect(&path).await.unwrap())).await;
     bridge.gateway.drain();
     bridge.gateway.ended().await;
     assert!(!path.exists(), "nothing is left");
+}
+
+/// What is not HTTP, or has both lengths, is told so there as well.
+async fn refuses(mut client: Raw) {
+    let both = "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+    client.send("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n").await;
+    assert_eq!(client.answer("POST").await.text(), "ok");
+    client.send(both).await;
+    assert_eq!(client.answer("POST").await.failure(), Some("bad_request"));
+    assert!(client.try_answer("POST").await.is_none());
 }
 
 #[tokio::test]
@@ -83,6 +94,11 @@ async fn tls_on_a_facade() {
     let body = "x".repeat(100_000);
     client.send(format!("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n{body}")).await;
     assert_eq!(client.answer("POST").await.text(), body);
+    refuses(Raw::over(tls::connect(bridge.facade(), &certificate).await)).await;
+    let mut other = Raw::over(tls::connect(bridge.facade(), &certificate).await);
+    other.send(" this is not HTTP\r\n\r\n").await;
+    assert_eq!(other.answer("GET").await.failure(), Some("bad_request"));
+    assert_eq!(other.closed().await, 0);
     // A cut answer never looks whole: neither to HTTP/1.1 nor, without a close_notify, to HTTP/1.0.
     client.send("GET /half-chunked/1000 HTTP/1.1\r\nHost: a\r\n\r\n").await;
     bridge.upstream.open_gate(1);

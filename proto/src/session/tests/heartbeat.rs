@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::pair::{HEARTBEAT, Pair, SMALL, packets, session};
+use super::pair::{Got, HEARTBEAT, Pair, SMALL, body, packets, session};
 use crate::{
     session::{
         Burden, Peer, Session, SessionError, Side,
@@ -190,6 +190,7 @@ fn pings_are_limited_and_the_shortest_heartbeat_stays_below() {
     }
 }
 
+/// For hours to days, and so does a stream on which nothing moves meanwhile.
 #[test]
 fn two_idle_sides_stay_alive_at_every_heartbeat() {
     for every in [*HEARTBEATS.start(), HEARTBEAT, *HEARTBEATS.end()] {
@@ -197,6 +198,7 @@ fn two_idle_sides_stay_alive_at_every_heartbeat() {
         let peer = Peer { window: SMALL.window, streams: SMALL.streams };
         pair.gateway = Session::new(Side::Gateway, SMALL, peer, every, pair.now);
         pair.agent = Session::new(Side::Agent, SMALL, peer, every, pair.now);
+        let id = pair.open_answered(true);
         for _ in 0..1000 {
             pair.now = pair.gateway.poll_timeout().min(pair.agent.poll_timeout());
             for session in [&mut pair.gateway, &mut pair.agent] {
@@ -215,5 +217,8 @@ fn two_idle_sides_stay_alive_at_every_heartbeat() {
                 pair.agent.handle_pong(pair.now);
             }
         }
+        let got = pair.transfer(id, false, body(30_000), None);
+        assert_eq!(got, Got { bytes: body(30_000).to_vec(), end: Some(None) }, "{every:?}");
+        pair.release(id);
     }
 }

@@ -1,14 +1,24 @@
-//! The agent about itself: probes on `health`, and everything on the loopback `admin` listener. The agent takes no work
-//! from any listener; only on loopback, and only to take none any more, it can be asked for something.
+//! The agent about itself: probes and metrics on `health`, and everything on the loopback `admin` listener. The agent
+//! takes no work from any listener; only on loopback, and only to take none any more, it can be asked for something.
 
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Instant};
+mod metrics;
 
+use std::{
+    convert::Infallible,
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
+
+use ::metrics::CONTENT_TYPE;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::Serialize;
+use settings::guard;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
@@ -27,6 +37,7 @@ pub(crate) struct Status {
     pub(crate) name: String,
     pub(crate) instance: String,
     pub(crate) started: Instant,
+    pub(crate) since: SystemTime,
     pub(crate) links: Arc<Links>,
     pub(crate) server: Arc<Server>,
     pub(crate) reloads: Arc<Reloads>,
@@ -45,9 +56,9 @@ pub(crate) struct Drain {
 /// Which of the routes a listener offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Extent {
-    /// Probes only.
+    /// Probes and metrics.
     Health,
-    /// Probes, `/status` and `/drain`.
+    /// Those, `/status` and `/drain`.
     Admin,
 }
 
@@ -125,18 +136,19 @@ struct LinkStatus {
 
 impl Status {
     async fn answer(&self, request: &Request<Incoming>, extent: Extent) -> Response<Full<Bytes>> {
-        if request.method() == Method::POST && request.uri().path() == "/drain" && extent == Extent::Admin {
-            return self.drain(request).await;
+        if extent == Extent::Admin {
+            if let Some(why) = guard::refusal(request.headers()) {
+                return text(StatusCode::FORBIDDEN, why);
+            }
+            if request.method() == Method::POST && request.uri().path() == "/drain" {
+                return self.drain().await;
+            }
         }
         self.tell(request, extent)
     }
 
     /// Drains, and answers when that is over. Whoever asks again waits for the same end.
-    async fn drain(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-        // Any page can make a browser send this, but not without saying where the page is from.
-        if request.headers().contains_key(header::ORIGIN) {
-            return text(StatusCode::FORBIDDEN, "browsers may not ask for that: the request has an Origin\n");
-        }
+    async fn drain(&self) -> Response<Full<Bytes>> {
         self.drain.begun.cancel();
         self.drain.done.cancelled().await;
         text(StatusCode::OK, "drained\n")
@@ -154,6 +166,7 @@ impl Status {
                 let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
                 json(status, &Readiness { ready, reasons, notes: self.notes() })
             }
+            ("/metrics", _) => answer(StatusCode::OK, CONTENT_TYPE, metrics::page(self).into()),
             ("/status", Extent::Admin) => json(StatusCode::OK, &self.complete()),
             ("/drain", Extent::Admin) => text(StatusCode::METHOD_NOT_ALLOWED, "a drain is asked for with POST\n"),
             _ => text(StatusCode::NOT_FOUND, "not found\n"),
