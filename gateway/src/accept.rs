@@ -115,11 +115,7 @@ impl Tunnel {
         let shown = Shown { headers: request.headers(), certificate: certificate.as_deref() };
         let proved = match self.admit(&request, shown, peer) {
             Ok(proved) => proved,
-            Err(refusal) => {
-                refusal.log(peer);
-                self.turned_away.count(refusal.status().as_str());
-                return refusal.response();
-            }
+            Err(refusal) => return self.turn_away(&refusal, peer),
         };
         let key = request.headers().get(header::SEC_WEBSOCKET_KEY).map_or(&[][..], HeaderValue::as_bytes);
         let response = switching(&accept_key(key));
@@ -183,7 +179,12 @@ impl Tunnel {
                 },
             }
         };
+        self.turn_away(&refusal, peer)
+    }
+
+    fn turn_away(&self, refusal: &Refusal, peer: Peer) -> Response<Body> {
         refusal.log(peer);
+        self.turned_away.count(refusal.status().as_str());
         refusal.response()
     }
 
@@ -337,9 +338,7 @@ impl Tunnel {
         drop(registered);
         info!(%end, lasted_s = since.elapsed().as_secs(), "link down");
     }
-}
 
-impl Tunnel {
     /// A link goes on with what it began with unless what is shown proves the same agent.
     fn renew(&self, credential: &Credential, proved: &Proved, expiry: &mut Expiry) {
         let now = SystemTime::now();

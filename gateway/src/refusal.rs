@@ -71,10 +71,6 @@ impl Refusal {
         Self { retry_after, ..Self::new(StatusCode::SERVICE_UNAVAILABLE, why) }
     }
 
-    pub(crate) fn status(&self) -> StatusCode {
-        self.status
-    }
-
     /// A registration code after too many wrong ones.
     pub(crate) fn too_many_codes(rest: Duration) -> Self {
         let why = "too many wrong registration codes were shown: none is judged for a while";
@@ -86,6 +82,10 @@ impl Refusal {
     pub(crate) fn wrong_code() -> Self {
         let why = "the registration code is wrong, too old or used already, or no agent is to register with it";
         Self::new(StatusCode::UNAUTHORIZED, why)
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
     }
 
     pub(crate) fn log(&self, peer: Peer) {

@@ -7,7 +7,7 @@ use std::{
 
 /// The statuses before an upgrade and the codes of a `reject` after it: `proto/PROTOCOL.md` has both lists. Each stands
 /// here so that it is counted from 0.
-const REASONS: [&str; 14] = [
+const REASONS: [&str; 15] = [
     "400",
     "401",
     "403",
@@ -15,6 +15,7 @@ const REASONS: [&str; 14] = [
     "405",
     "426",
     "429",
+    "500",
     "503",
     "approval_pending",
     "draining",

@@ -45,7 +45,7 @@ impl Process {
     /// As [`Process::start`].
     #[must_use]
     pub fn start_in(environment: &[(&str, &str)], role: &str, yaml: &str, folder: &Scratch) -> Self {
-        Self::start_with(environment, &[role, "--config", &configuration(role, yaml, folder)], folder)
+        Self::spawn(Command::new(binary()), environment, role, yaml, folder)
     }
 
     /// The same by another program, which runs in its own place what it is given as arguments.
@@ -55,20 +55,32 @@ impl Process {
     #[must_use]
     pub fn start_by(mut program: Command, role: &str, yaml: &str, folder: &Scratch) -> Self {
         program.arg(binary());
-        Self::spawn(program, &[], &[role, "--config", &configuration(role, yaml, folder)], folder)
+        Self::spawn(program, &[], role, yaml, folder)
     }
 
-    /// `reachback …` with these arguments, logging at debug.
+    fn spawn(command: Command, environment: &[(&str, &str)], role: &str, yaml: &str, folder: &Scratch) -> Self {
+        static NEXT: AtomicU16 = AtomicU16::new(0);
+        let file = format!("{role}-{}.yaml", NEXT.fetch_add(1, Ordering::Relaxed));
+        folder.write(&file, yaml);
+        Self::run_in(command, environment, &[role, "--config", &file], folder, folder.path().join(&file))
+    }
+
+    /// `reachback …` with these arguments and no file, logging at debug.
     ///
     /// # Panics
     /// As [`Process::start`].
     #[must_use]
-    pub fn start_with(environment: &[(&str, &str)], args: &[&str], folder: &Scratch) -> Self {
-        Self::spawn(Command::new(binary()), environment, args, folder)
+    pub fn start_with(args: &[&str], folder: &Scratch) -> Self {
+        Self::run_in(Command::new(binary()), &[], args, folder, PathBuf::new())
     }
 
-    fn spawn(mut command: Command, environment: &[(&str, &str)], args: &[&str], folder: &Scratch) -> Self {
-        let file = args.last().map_or_else(PathBuf::new, |last| folder.path().join(last));
+    fn run_in(
+        mut command: Command,
+        environment: &[(&str, &str)],
+        args: &[&str],
+        folder: &Scratch,
+        file: PathBuf,
+    ) -> Self {
         command.args(args).args(["--log-level", "debug"]).current_dir(folder.path());
         let names_a_proxy = |name: &str| name.to_ascii_lowercase().ends_with("_proxy");
         for (name, _) in env::vars_os().filter(|(name, _)| names_a_proxy(&name.to_string_lossy())) {
@@ -219,14 +231,6 @@ pub async fn run_with(args: &[&str], input: &str) -> (i32, String) {
     let ended = within("the end of a command", ended).await.expect("nothing panics");
     let printed = [ended.stdout, ended.stderr].concat();
     (ended.status.code().expect("no signal ends it"), String::from_utf8_lossy(&printed).into_owned())
-}
-
-/// Writes a configuration, and names its file.
-fn configuration(role: &str, yaml: &str, folder: &Scratch) -> String {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let file = format!("{role}-{}.yaml", NEXT.fetch_add(1, Ordering::Relaxed));
-    folder.write(&file, yaml);
-    file
 }
 
 /// Reads lines as they come.
