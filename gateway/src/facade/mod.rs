@@ -7,6 +7,7 @@ mod forwarded;
 mod grpc;
 mod head;
 mod http2;
+mod http2_stream;
 mod kept;
 mod malformed;
 mod proxy;

@@ -15,7 +15,7 @@ use proto::{
 };
 use tracing::debug;
 
-use super::{Slot, answer};
+use super::{Slot, answer, http2_stream::Http2Stream};
 use crate::{
     client::Client,
     failure::{Asked, Failed},
@@ -98,12 +98,11 @@ async fn go_on(upgrade: OnUpgrade, body: link::Body, writer: BodyWriter, slot: S
     drop(slot);
 }
 
-/// The same over a stream of HTTP/2. hyper reads a client's reset as an end, but writes nothing behind it, and so it is
-/// noticed. What the client sees of a cut is an ordinary end: hyper gives it no other, and a WebSocket that ends without
-/// a close frame is taken for cut (RFC 6455 §7.1.5).
+/// The same over a stream of HTTP/2. What the client sees of a cut is an ordinary end: hyper gives it no other, and a
+/// WebSocket that ends without a close frame is taken for cut (RFC 6455 §7.1.5).
 async fn go_on_in_http2(upgrade: OnUpgrade, body: link::Body, writer: BodyWriter, slot: Slot, request_id: RequestId) {
     let Ok(upgraded) = upgrade.await else { return };
-    log(carry(&mut TokioIo::new(upgraded), Bytes::new(), body, writer, None).await, &request_id);
+    log(carry(&mut Http2Stream::new(upgraded), Bytes::new(), body, writer, None).await, &request_id);
     drop(slot);
 }
 
