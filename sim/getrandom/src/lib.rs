@@ -21,6 +21,15 @@ pub fn u64() -> Result<u64, std::convert::Infallible> {
     Ok(DRAWN.with(next))
 }
 
+/// Fills it from the sequence.
+///
+/// # Errors
+/// None.
+pub fn fill(all: &mut [u8]) -> Result<(), std::convert::Infallible> {
+    all.chunks_mut(8).for_each(|some| some.copy_from_slice(&DRAWN.with(next).to_be_bytes()[..some.len()]));
+    Ok(())
+}
+
 /// SplitMix64.
 fn next(state: &Cell<u64>) -> u64 {
     state.set(state.get().wrapping_add(0x9e37_79b9_7f4a_7c15));
