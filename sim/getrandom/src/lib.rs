@@ -25,7 +25,7 @@ pub fn u64() -> Result<u64, std::convert::Infallible> {
 ///
 /// # Errors
 /// None.
-pub fn fill(all: &mut [u8]) -> Result<(), std::convert::Infallible> {
+pub fn fill(all: &mut [u8]) -> std::io::Result<()> {
     all.chunks_mut(8).for_each(|some| some.copy_from_slice(&DRAWN.with(next).to_be_bytes()[..some.len()]));
     Ok(())
 }
