@@ -50,7 +50,8 @@ fn of_a_gateway() -> Vec<Case> {
     };
     let request = |id: &str| Act::Text(REQUEST.replace("ID", id));
     let lines = vec![r#"["x","y"]"#; 257].join(",");
-    let open = REQUEST.replace(r#""end":true"#, r#""end":false"#);
+    // One that is still there when the next message comes, however slow the machine.
+    let open = REQUEST.replace("PATCH", "POST").replace("/x", "/stall").replace(r#""end":true"#, r#""end":false"#);
     vec![
         ("an answer", text(r#"{"type":"response","id":1,"status":200,"headers":[]}"#), 1002),
         ("an interim", text(r#"{"type":"interim","id":1,"status":100,"headers":[]}"#), 1002),
