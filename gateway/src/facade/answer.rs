@@ -17,6 +17,7 @@ use proto::{
     trailers::to_travel,
     wire::{Failure, FailureCode, ResponseHead},
 };
+use tracing::warn;
 
 use super::Slot;
 use crate::failure::{Asked, REACHBACK_ERROR, X_REQUEST_ID, request_id_value};
@@ -35,7 +36,8 @@ pub(super) fn response(
     }
     remove_hop_by_hop(&mut headers);
     headers.remove(REACHBACK_ERROR);
-    headers.insert(X_REQUEST_ID, request_id_value(&asked.id));
+    let id = request_id_value(&asked.id);
+    headers.insert(X_REQUEST_ID, id.clone());
     let body = if has_no_body(&asked.method, status) {
         if !body.is_end_stream() {
             return Err(wrong("the answer has a body where HTTP allows none"));
@@ -53,7 +55,7 @@ pub(super) fn response(
         }
         // To an HTTP/1.0 client the end of the connection is the end of such a body.
         let ends_with_connection = length.is_none() && version < Version::HTTP_11;
-        axum::body::Body::new(Download { body: body.with_length(length), slot, ends_with_connection, cut: None })
+        axum::body::Body::new(Download { body: body.with_length(length), id, slot, ends_with_connection, cut: None })
     };
     let mut response = Response::new(body);
     if status.canonical_reason().is_none() {
@@ -120,6 +122,8 @@ impl http_body::Body for Unsent {
 /// An answer's body, which holds the request's place among those in flight to its end.
 struct Download {
     body: Body,
+    /// The request's.
+    id: HeaderValue,
     slot: Slot,
     ends_with_connection: bool,
     /// Why it was cut short; told once what came before is out.
@@ -130,6 +134,7 @@ impl Download {
     /// The HTTP library drops what it has not written yet when a body fails, the head included. It writes whenever a
     /// body is pending, and then asks again.
     fn cut_short(&mut self, error: BodyError, cx: &Context<'_>) {
+        warn!(request_id = self.id.to_str().unwrap_or_default(), %error, "an answer was cut short");
         self.slot.counts.tally.cut();
         if self.ends_with_connection {
             self.slot.busy.cut();

@@ -116,10 +116,11 @@ async fn a_new_agent_takes_over_from_a_dead_one_at_once() {
 async fn an_answer_cut_by_the_agents_death_never_looks_whole() {
     for path in ["/half/1000000", "/half-chunked/1000000"] {
         let place = Place::new().await;
-        let (_gateway, mut agent) = (place.gateway(), place.agent());
+        let (gateway, mut agent) = (place.gateway(), place.agent());
         place.works().await;
         let url = format!("http://{}{path}", place.at(FACADE));
         let answer = within("the head", client::http().get(url).send()).await.unwrap();
+        let request_id = answer.headers()["x-request-id"].to_str().unwrap().to_owned();
         let mut pieces = answer.bytes_stream();
         let mut got = 0;
         while got < 500_000 {
@@ -128,6 +129,7 @@ async fn an_answer_cut_by_the_agents_death_never_looks_whole() {
         agent.kill();
         let end = within("the cut", pieces.next()).await;
         assert!(matches!(end, Some(Err(_))), "{path}: {end:?}");
+        gateway.line(&["an answer was cut short", &request_id]).await;
     }
 }
 
