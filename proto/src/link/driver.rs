@@ -292,8 +292,9 @@ pub(super) async fn farewell<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut Soc
         while let Ok(1..) = socket.get_mut().read(&mut rest).await {}
         Ok::<(), tungstenite::Error>(())
     };
-    // It is over either way: whether the peer heard it changes nothing.
-    let _ = tokio::time::timeout(CLOSE_TIMEOUT, handshake).await;
+    // It is over either way: whether the peer heard it changes nothing. Boxed, so that no link's task has room for the
+    // end of it all its life.
+    let _ = tokio::time::timeout(CLOSE_TIMEOUT, Box::pin(handshake)).await;
 }
 
 /// A close frame, its reason cut to what RFC 6455 §5.5 allows.
