@@ -2,6 +2,8 @@
 
 use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
+#[cfg(target_os = "linux")]
+use socket2::{SockFilter, SockRef};
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
     time::Instant,
@@ -73,6 +75,18 @@ impl Listener {
         }
     }
 
+    /// Lets nobody new into the queue of those that wait to be accepted: whoever knocks is not heard, knocks again after a
+    /// second, and finds the next process, or none. Without it those that come between the last look at the queue and
+    /// its end would be reset, whatever they have sent.
+    pub(crate) fn shut(&self) {
+        #[cfg(target_os = "linux")]
+        if let Self::Tcp(listener, ..) = self {
+            // Let through 0 bytes of each packet. Where that may not be said, the queue is as it was.
+            const NOTHING: SockFilter = SockFilter::new(0x06, 0, 0, 0);
+            let _ = SockRef::from(listener).attach_filter(&[NOTHING]);
+        }
+    }
+
     /// The next connection; `tune` sets its options.
     pub(crate) async fn accept(&self, tune: fn(&TcpStream) -> io::Result<()>) -> io::Result<(Accepted, Peer)> {
         let (listener, certificate, turns) = match self {
@@ -130,5 +144,26 @@ impl fmt::Display for Peer {
 impl fmt::Debug for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Listener").field(&self.address()).finish()
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_shut_listener_has_its_queue_and_nobody_else() {
+        let listener = Listener::bind(&Listen::Tcp("127.0.0.1:0".parse().unwrap()), None).await.unwrap();
+        let Some(Listen::Tcp(address)) = listener.address() else { panic!("it has an address") };
+        let queued = TcpStream::connect(address).await.unwrap();
+        listener.shut();
+        let late = timeout(Duration::from_millis(100), TcpStream::connect(address)).await;
+        assert!(late.is_err(), "neither taken nor refused: {late:?}");
+        let (_, peer) = listener.accept(|_| Ok(())).await.unwrap();
+        assert_eq!(peer, Peer::Tcp(queued.local_addr().unwrap()));
+        drop(listener);
+        assert!(TcpStream::connect(address).await.is_err(), "and then none is there");
     }
 }

@@ -160,6 +160,7 @@ impl Server {
             }
         }
         // Those that wait in the queue would be reset with the listener, and what they have sent would be lost.
+        self.listener.shut();
         for _ in 0..BACKLOG {
             match tokio::time::timeout(LAST_ACCEPT, self.listener.accept(tune)).await {
                 Ok(Ok((accepted, peer))) => begin(accepted, peer, None),

@@ -127,11 +127,15 @@ impl AsyncWrite for TcpStream {
 }
 
 /// A real socket that is connected to nothing: socket options may be set on it, and change nothing.
+fn nowhere() -> BorrowedFd<'static> {
+    static NOWHERE: OnceLock<std::net::TcpListener> = OnceLock::new();
+    let bind = || std::net::TcpListener::bind("127.0.0.1:0").expect("a socket can be had");
+    NOWHERE.get_or_init(bind).as_fd()
+}
+
 impl AsFd for TcpStream {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        static NOWHERE: OnceLock<std::net::TcpListener> = OnceLock::new();
-        let bind = || std::net::TcpListener::bind("127.0.0.1:0").expect("a socket can be had");
-        NOWHERE.get_or_init(bind).as_fd()
+        nowhere()
     }
 }
 
@@ -161,6 +165,12 @@ impl TcpListener {
     /// None.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.0.local_addr()
+    }
+}
+
+impl AsFd for TcpListener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        nowhere()
     }
 }
 
