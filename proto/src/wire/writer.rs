@@ -241,7 +241,7 @@ impl Json {
 
 /// Whether a byte of a string travels as it is. (A look into a table a byte is the cheapest for strings as short as
 /// these; wider steps spend more on their beginning and end than they save.)
-pub(super) fn is_plain(byte: u8) -> bool {
+fn is_plain(byte: u8) -> bool {
     PLAIN[usize::from(byte)]
 }
 
