@@ -119,6 +119,10 @@ fn explain(error: &Error) -> Fault {
 fn not_yaml(why: &str) -> Fault {
     let remedy = if why.contains("mapping values are not allowed") {
         "check the indentation, or put a text that holds `: ` into quotes"
+    } else if why.contains("found a tab") {
+        "indent with spaces: YAML takes no tabs"
+    } else if why.contains("anchor or alias") {
+        "put a text that begins with `*` or `&` into quotes, as in \"*.acme\""
     } else if why.contains("flow") {
         "put a text that holds `{`, `}`, `[`, `]` or `,` into quotes, as in \"GET /orders/{id}\"; check the brackets"
     } else {
@@ -218,6 +222,8 @@ mod tests {
         check("just words\n", &["f.yaml:1:1", "keys and values are needed"]);
         check("list: [ { words: [ ~ ] } ]\n", &["f.yaml:1:20", "there is no value here"]);
         check("list: [ { words: [ *.acme ] } ]\n", &["f.yaml:1:20", "put the value into quotes"]);
+        check("list: [ { words: [*] } ]\n", &["f.yaml:1:", "begins with `*`"]);
+        check("one: a\n\tlist: []\n", &["f.yaml:1:", "no tabs"]);
         check("one: 'a\n", &["f.yaml:", "this is not valid YAML"]);
         check("list: [ a\n", &["f.yaml:", "this is not valid YAML"]);
         check("one: a\n two: b\n", &["f.yaml:2:", "this is not valid YAML"]);

@@ -134,6 +134,9 @@ impl Dialling {
             trouble.notify_one();
             let wait = backoff.next(outcome, random());
             self.links.failed(&url, &dialer.way, &why);
+            if self.stop.is_cancelled() {
+                return; // an end that was meant: nothing is dialled again
+            }
             if outcome == Outcome::Lasted {
                 debug!(wait_ms = wait.as_millis(), "dialling again");
             } else {

@@ -134,7 +134,7 @@ impl Download {
     /// The HTTP library drops what it has not written yet when a body fails, the head included. It writes whenever a
     /// body is pending, and then asks again.
     fn cut_short(&mut self, error: BodyError, cx: &Context<'_>) {
-        warn!(request_id = self.id.to_str().unwrap_or_default(), %error, "an answer was cut short");
+        warn!(request_id = %self.id.to_str().unwrap_or_default(), %error, "an answer was cut short");
         self.slot.counts.tally.cut();
         if self.ends_with_connection {
             self.slot.busy.cut();
