@@ -6,7 +6,7 @@ use std::{
     io::{self, Write as _},
     os::{
         fd::AsFd as _,
-        unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _},
+        unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     },
     path::Path,
     sync::atomic::Ordering::Relaxed,
@@ -147,11 +147,8 @@ fn open(target: &AuditTarget) -> io::Result<File> {
 
 /// Only its owner may read what an audit log tells.
 fn open_file(path: &Path) -> io::Result<File> {
-    let kind = fs::metadata(path).map(|metadata| metadata.file_type());
-    if kind.is_ok_and(|kind| kind.is_fifo()) {
-        // Opening it would wait for a reader.
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is a pipe, not a file"));
-    }
+    // Opening one would wait for a reader.
+    settings::file::refuse_pipe(path)?;
     OpenOptions::new().append(true).create(true).mode(0o600).open(path)
 }
 
