@@ -272,7 +272,7 @@ async fn standard_output_is_for_the_audit_log_alone() {
     // The ordinary log says so at the start, and with each denial.
     agent.line(&["WARN", "`orders` is in audit mode"]).await;
     agent.line(&["WARN", "would deny, but sent", "mode=\"audit\"", "method=PATCH"]).await;
-    agent.line(&["WARN", "denied", "mode=\"audit\"", "control character"]).await;
+    agent.line(&["WARN", "denied", "reason=\"", "control character", "\" mode=\"audit\""]).await;
 }
 
 #[tokio::test]
