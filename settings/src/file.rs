@@ -8,6 +8,8 @@ use std::{
     path::Path,
 };
 
+use crate::report::Fault;
+
 /// Opens a regular file for reading. Symbolic links are followed.
 ///
 /// # Errors
@@ -28,6 +30,22 @@ pub fn refuse_pipe(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Whether a file can be made there as far as its folder goes. That may not be seen from here, and then it is taken for
+/// good: who checks a configuration may be another user than who runs by it.
+///
+/// # Errors
+/// A [`Fault`] if the folder is not there, or is none.
+pub fn within_a_folder(path: &Path) -> Result<(), Fault> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let what = match fs::metadata(folder) {
+        Ok(metadata) if !metadata.is_dir() => "is not a folder",
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => "does not exist",
+        _ => return Ok(()),
+    };
+    let remedy = "make it, or write another path (relative ones start at the configuration file's folder)";
+    Err(Fault::new(format!("the folder of {}, {}, {what}", path.display(), folder.display()), remedy))
+}
+
 /// What it is, unless it is a regular file.
 fn kind(it: FileType) -> Option<&'static str> {
     match it {
@@ -41,4 +59,26 @@ fn kind(it: FileType) -> Option<&'static str> {
 
 fn not_a_file(kind: &str) -> io::Error {
     io::Error::new(ErrorKind::InvalidInput, format!("it is a {kind}, not a file"))
+}
+
+#[cfg(all(test, feature = "scratch"))]
+mod tests {
+    use super::*;
+    use crate::scratch::{Scratch, says};
+
+    #[test]
+    fn a_file_needs_a_folder() {
+        let folder = Scratch::new();
+        folder.write("file", "");
+        for good in [folder.file("new"), folder.file("file"), "/new".into(), "new".into()] {
+            assert_eq!(within_a_folder(&good), Ok(()), "{}", good.display());
+        }
+        let refuses = |name: &str, why: &str| {
+            let fault = within_a_folder(&folder.file(name)).unwrap_err().to_string();
+            says(&fault, name, &[name, why, "make it"]);
+        };
+        refuses("none/new", "does not exist");
+        refuses("file/new", "is not a folder");
+        refuses("file/none/new", "does not exist");
+    }
 }
