@@ -5,7 +5,12 @@ use std::{
     io::{self, IsTerminal as _},
 };
 
-use tracing_subscriber::{EnvFilter, field::MakeExt as _, filter::ParseError, fmt::format::debug_fn};
+use tracing_subscriber::{
+    EnvFilter,
+    field::MakeExt as _,
+    filter::{LevelFilter, ParseError},
+    fmt::format::debug_fn,
+};
 
 use crate::{
     args::{LogArgs, LogFormat},
@@ -50,8 +55,10 @@ fn parse(filter: &str) -> Result<EnvFilter, ParseError> {
     if filter.contains(['=', ',', '[', ':']) {
         return EnvFilter::try_new(filter);
     }
-    filter.parse::<tracing_subscriber::filter::LevelFilter>()?;
-    EnvFilter::try_new(filter)
+    let level: LevelFilter = filter.parse()?;
+    // This library warns of each frame that a stranger sends too many of.
+    let h2 = if level == LevelFilter::TRACE { level } else { level.min(LevelFilter::ERROR) };
+    EnvFilter::try_new(format!("{level},h2={h2}"))
 }
 
 /// On a terminal, unless the user says otherwise (<https://no-color.org>).

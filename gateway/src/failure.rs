@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 use proto::wire::{Failure, FailureCode, RequestId};
 use serde::Serialize;
 
-use crate::limits::RETRY_AFTER_SECONDS;
+use crate::limits::{RETRY_AFTER_MOST, RETRY_AFTER_SECONDS};
 
 /// Present on exactly those answers that the bridge composed itself.
 pub(crate) const REACHBACK_ERROR: HeaderName = HeaderName::from_static("reachback-error");
@@ -116,10 +116,10 @@ pub(crate) fn text_response(failed: &Failed, asked: &Asked) -> Response<String> 
     response
 }
 
-/// Whole seconds, never fewer than were said.
+/// Whole seconds, never fewer than were said, unless that is absurd.
 fn retry_after(failure: &Failure, status: StatusCode) -> Option<u64> {
     let said = failure.retry_after.map(|after| after.as_millis().div_ceil(1000));
-    said.map(|seconds| u64::try_from(seconds).unwrap_or(u64::MAX).max(1))
+    said.map(|seconds| u64::try_from(seconds).unwrap_or(u64::MAX).clamp(1, RETRY_AFTER_MOST))
         .or((status == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_AFTER_SECONDS.into()))
 }
 
@@ -242,6 +242,7 @@ mod tests {
         check(FailureCode::RateLimited, Some(0), Some(1));
         check(FailureCode::RateLimited, Some(1000), Some(1));
         check(FailureCode::RateLimited, Some(1001), Some(2));
+        check(FailureCode::RateLimited, Some(1_000_000_000_000_000_000), Some(24 * 60 * 60));
         check(FailureCode::RateLimited, None, None);
         check(FailureCode::NoAgent, None, Some(1));
         check(FailureCode::Overloaded, Some(5000), Some(5));

@@ -87,6 +87,9 @@ pub(crate) const VERIFY_BURST: u32 = 20;
 /// What `Retry-After` tells a client when a retry may soon succeed, in seconds.
 pub(crate) const RETRY_AFTER_SECONDS: u16 = 1;
 
+/// What an agent may have a client wait, in seconds: a day.
+pub(crate) const RETRY_AFTER_MOST: u64 = 24 * 60 * 60;
+
 /// Links that one request is offered to, where they do not process it: agents that all drain or are all full must not
 /// keep it going round.
 pub(crate) const LINKS_TRIED: usize = 4;

@@ -76,11 +76,23 @@ impl From<StreamError> for Unanswered {
 
 /// An answer; or none, if the agent could do nothing for the request that another one could.
 pub(super) fn answered(answered: Answered) -> Result<Answered, Unanswered> {
-    match answered {
-        Answered::Failure(failure) if failure.retry_safe && is_the_agents_own(failure.code) => {
-            Err(Unanswered::Unsent { failure: Failed::at_agent(failure), whole_agent: true })
+    let Answered::Failure(failure) = answered else { return Ok(answered) };
+    let failure = as_of_an_agent(failure);
+    if failure.retry_safe && is_the_agents_own(failure.code) {
+        return Err(Unanswered::Unsent { failure: Failed::at_agent(failure), whole_agent: true });
+    }
+    Ok(Answered::Failure(failure))
+}
+
+/// No agent speaks for the gateway; and of a fault that nobody knows it is not known how far the request had come.
+fn as_of_an_agent(failure: Failure) -> Failure {
+    match failure.code {
+        FailureCode::NoAgent | FailureCode::LinkLost | FailureCode::NotSupported => {
+            let message = format!("the agent failed with {}, which is not its to say", failure.code.as_str());
+            Failure::new(FailureCode::Internal, message)
         }
-        answered => Ok(answered),
+        FailureCode::Internal => Failure { retry_safe: false, ..failure },
+        _ => failure,
     }
 }
 
@@ -112,6 +124,17 @@ mod tests {
         let reset = StreamError::Reset { code: ResetCode::Internal, message: String::new() };
         check(reset.into(), false, FailureCode::Internal);
         check(Unanswered::cut_short(), false, FailureCode::BadRequest);
+    }
+
+    #[test]
+    fn an_agent_does_not_speak_for_the_gateway() {
+        for code in FailureCode::all() {
+            use FailureCode::{Internal, LinkLost, NoAgent, NotSupported};
+            let own = ![NoAgent, LinkLost, NotSupported].contains(&code);
+            let failure = as_of_an_agent(Failure::retry_safe(code, ""));
+            assert_eq!(failure.code, if own { code } else { Internal });
+            assert_eq!(failure.retry_safe, own && code != Internal, "{code:?}");
+        }
     }
 
     #[test]

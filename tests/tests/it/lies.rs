@@ -162,6 +162,13 @@ pub(crate) fn lies() -> Vec<Lie> {
             Lives,
         ),
         (
+            "a failure that is the gateway's",
+            "GET",
+            vec![control(r#"{"type":"response","id":ID,"error":{"code":"no_agent","message":"","retry_safe":true}}"#)],
+            Sees::Failure("internal"),
+            Lives,
+        ),
+        (
             "a go-away below",
             "GET",
             vec![control(r#"{"type":"go-away","last_id":0,"reason":"x"}"#)],
