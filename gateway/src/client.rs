@@ -171,6 +171,11 @@ impl Client {
         self.watch.take().map(|watch| watch.withheld).filter(|withheld| !withheld.is_empty())
     }
 
+    /// What is wrong with what the HTTP library could not read, if it cannot say it.
+    pub(crate) fn fault(&self) -> Option<&'static str> {
+        self.activity.lock_raw().fault(self.activity.begun.load(Ordering::Relaxed))
+    }
+
     /// The HTTP library reads on while a request is in flight only when it has taken all that it has.
     fn note_taken(&mut self) {
         let begun = self.activity.begun.load(Ordering::Relaxed);
