@@ -21,7 +21,7 @@ use hyper::{
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use proto::link::is_exhaustion;
 use rustls_pki_types::CertificateDer;
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, warn};
 
@@ -30,7 +30,7 @@ use crate::{
     config::{Listen, Tls},
     limits::{
         ACCEPT_REST, BACKLOG, CLIENT_BUFFER, CLIENT_HEAD, CLIENT_STREAM_WINDOW, CLIENT_STREAMS, CONNECTIONS,
-        DRAIN_IDLE, GIVE_WAY_REST, LAST_ACCEPT, LAST_CALL,
+        DRAIN_IDLE, GIVE_WAY_REST, HEAD, LAST_ACCEPT, LAST_CALL,
     },
     listener::{Accepted, Listener, Peer},
     room::Room,
@@ -213,7 +213,7 @@ async fn serve_http<A, F>(
         protocol = client.protocol(), if facade.is_some() => protocol,
         () = std::future::ready(()), if facade.is_none() => Ok(Protocol::Http1),
         () = stop.cancelled() => return,
-        () = self::idle(activity, idle) => return debug!(%peer, "closing an idle connection"),
+        () = self::idle(activity, idle, HEAD) => return debug!(%peer, "closing an idle connection"),
     };
     let service = service_fn(move |request| {
         let request: Request<Incoming> = request;
@@ -236,6 +236,7 @@ async fn serve_http<A, F>(
             let connection = http1::Builder::new().max_buf_size(CLIENT_BUFFER).serve_connection(client, service);
             let mut connection = connection.with_upgrades();
             let (pinned, stopped) = (Pin::new(&mut connection), stop.cancelled());
+            let idle = self::idle(activity, idle, HEAD);
             let served = attend(pinned, |connection| connection.graceful_shutdown(), activity, idle, stopped).await;
             if let (Some(Err(error)), Some(refuse), Some(parts)) = (&served, facade, connection.into_parts()) {
                 unreadable::tell(parts.io.into_inner(), error, refuse).await;
@@ -247,6 +248,7 @@ async fn serve_http<A, F>(
             let mut connection = Box::pin(http2_builder().serve_connection(client, service));
             // It has a word for leaving that loses nothing, and so needs no last call.
             let stopped = closed.run_until_cancelled(stop.cancelled());
+            let idle = self::idle(activity, idle, Duration::MAX);
             attend(connection.as_mut(), |connection| connection.graceful_shutdown(), activity, idle, stopped).await
         }
         Err(error) => return debug!(%peer, %error, "a client's connection ended before a request"),
@@ -274,7 +276,7 @@ async fn attend<C>(
     mut connection: Pin<&mut C>,
     finish: impl FnOnce(Pin<&mut C>),
     activity: &Activity,
-    idle: Duration,
+    idle: impl Future<Output = ()>,
     stopped: impl Future,
 ) -> Option<hyper::Result<()>>
 where
@@ -284,33 +286,85 @@ where
         biased;
         served = &mut connection => return Some(served),
         _ = stopped => {}
-        () = self::idle(activity, idle) => {}
+        () = idle => {}
     }
     finish(connection.as_mut());
     tokio::select! {
         served = connection => Some(served),
-        () = self::idle(activity, DRAIN_IDLE) => None,
+        () = self::idle(activity, DRAIN_IDLE, Duration::MAX) => None,
     }
 }
 
-/// Returns when for a whole period no request was in flight, none began, and the client took no byte. One timer a
-/// connection, instead of one for each request.
-async fn idle(activity: &Activity, period: Duration) {
-    let mut before = None;
+/// Returns when for a whole period no request was in flight, none began, and the client took no byte; or when one had
+/// begun with a head, and did not end it within the time for that. One timer a connection that looks now and then,
+/// instead of one for each request.
+async fn idle(activity: &Activity, period: Duration, head: Duration) {
+    let (mut quiet, mut in_head) = (Since::default(), Since::default());
     loop {
-        let (quiet, mark) = activity.look();
-        if quiet && before == Some(mark) {
+        let (is_quiet, mark) = activity.look();
+        let has_part = is_quiet && activity.has_part_of_head();
+        if quiet.lasted(is_quiet, mark) >= period || in_head.lasted(has_part, mark) >= head {
             return;
         }
-        before = Some(mark);
-        tokio::time::sleep(period).await;
+        tokio::time::sleep(period.min(head) / 2).await;
+    }
+}
+
+/// Since when something was so, with the same mark, whenever it was looked at.
+#[derive(Default)]
+struct Since(Option<(u64, Instant)>);
+
+impl Since {
+    fn lasted(&mut self, is_so: bool, mark: u64) -> Duration {
+        let now = Instant::now();
+        self.0 = is_so.then(|| self.0.filter(|(before, _)| *before == mark).unwrap_or((mark, now)));
+        self.0.map_or(Duration::ZERO, |(_, since)| now - since)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+    };
+
     use super::*;
     use crate::limits::IDLE_CONNECTION;
+
+    /// How long a connection lasts on which a client has said this, and what was said to it.
+    async fn lasts(said: &str, facade: Option<Refuse>) -> (Duration, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        client.write_all(said.as_bytes()).await.unwrap();
+        let (stream, peer) = listener.accept().await.unwrap();
+        stream.readable().await.unwrap();
+        let terms = Terms { idle: IDLE_CONNECTION, facade, room: Arc::new(Room::new(1)) };
+        let answer = async |_| Response::new(Body::from("hello"));
+        let started = Instant::now();
+        let accepted = Accepted::Ready(Socket::Tcp(stream));
+        serve_connection(accepted, Peer::Tcp(peer), answer, terms, Serving::default()).await;
+        let mut answers = String::new();
+        client.read_to_string(&mut answers).await.unwrap();
+        (started.elapsed(), answers)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_has_its_time_and_an_idle_connection_more() {
+        let get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+        for facade in [None, Some(crate::facade::refuse as Refuse)] {
+            for half in ["G", "PRI * HTT", "GET / HTTP/1.1\r\nHost: a\r\n"] {
+                let (lasted, answers) = lasts(half, facade).await;
+                assert!(lasted >= HEAD && lasted <= HEAD * 2, "{half:?} lasted {lasted:?}");
+                assert_eq!(answers, "", "{half:?}");
+            }
+            for quiet in ["", get] {
+                let (lasted, answers) = lasts(quiet, facade).await;
+                assert!(lasted >= IDLE_CONNECTION && lasted <= IDLE_CONNECTION * 2, "{quiet:?} lasted {lasted:?}");
+                assert_eq!(answers.ends_with("hello"), !quiet.is_empty(), "{answers:?}");
+            }
+        }
+    }
 
     #[tokio::test(start_paused = true)]
     async fn idle_means_no_request_for_a_period_and_none_in_flight() {
@@ -318,7 +372,7 @@ mod tests {
         let watched = activity.clone();
         let started = tokio::time::Instant::now();
         let idle = tokio::spawn(async move {
-            idle(&watched, IDLE_CONNECTION).await;
+            idle(&watched, IDLE_CONNECTION, HEAD).await;
             started.elapsed()
         });
         tokio::time::sleep(IDLE_CONNECTION / 2).await;
