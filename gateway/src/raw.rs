@@ -13,7 +13,7 @@ use crate::limits::{CLIENT_BUFFER, FIRST_BYTES};
 const LONGEST_BODY: u64 = u64::MAX - 2;
 
 /// What every connection with TLS begins with: the record of a handshake (RFC 8446 §5.1).
-const TLS_HANDSHAKE: u8 = 0x16;
+pub(crate) const TLS_HANDSHAKE: u8 = 0x16;
 
 /// Bytes as they were read, since the library had last taken all.
 #[derive(Debug, Default)]

@@ -31,6 +31,7 @@ use super::{
     proxy::{self, ProxyError},
     route::Way,
     standing::{Standing, sensitive},
+    untrusted::explain,
 };
 use crate::{
     config::GatewayUrl,
@@ -55,10 +56,12 @@ pub(super) enum DialError {
     Proxy(#[from] ProxyError),
     #[error("the agent's own certificate cannot be used: {0}")]
     Certificate(String),
-    #[error("the TLS handshake failed: {0}")]
+    #[error("the TLS handshake failed: {}", explain(_0))]
     Tls(io::Error),
     #[error("the gateway answered {status}{}{detail}", if detail.is_empty() { "" } else { ": " })]
     Refused { status: StatusCode, detail: String, retry_after: Option<Duration> },
+    #[error("the gateway does not answer in HTTP: does it speak TLS? Then write wss:// ({0})")]
+    NotHttp(hyper::Error),
     #[error("the upgrade failed: {0}")]
     Upgrade(String),
     #[error("what answers there is no Reachback gateway")]
@@ -138,7 +141,9 @@ impl Dialer {
     {
         let failed = |error: hyper::Error| DialError::Upgrade(error.to_string());
         if !self.url.tls {
-            return ask(stream, request).await.map_err(failed);
+            let is_http =
+                |error: hyper::Error| if error.is_parse() { DialError::NotHttp(error) } else { failed(error) };
+            return ask(stream, request).await.map_err(is_http);
         }
         let name =
             ServerName::try_from(self.url.host.clone()).map_err(|error| DialError::Upgrade(error.to_string()))?;
