@@ -28,6 +28,8 @@ pub(crate) struct Activity {
     ended: AtomicU64,
     written: AtomicU64,
     cut: AtomicBool,
+    /// Something was read since the last request has begun, and while none was in flight: a part of the next one's head.
+    has_part: AtomicBool,
     /// Whether the request that has begun last has a body.
     has_body: AtomicBool,
     raw: Mutex<Raw>,
@@ -50,6 +52,12 @@ impl Activity {
         let begun = self.begun.load(Ordering::Relaxed);
         let in_flight = begun != self.ended.load(Ordering::Relaxed);
         (!in_flight, begun.wrapping_add(self.written.load(Ordering::Relaxed)))
+    }
+
+    /// Whether the client has begun with a head and not ended it. Of HTTP/1 only: in HTTP/2 much else comes between
+    /// requests.
+    pub(crate) fn has_part_of_head(&self) -> bool {
+        self.has_part.load(Ordering::Relaxed)
     }
 
     /// Takes note of the request of HTTP/1 that a facade's connection has just begun with: to be called before anything
@@ -86,6 +94,7 @@ pub(crate) struct Busy(Arc<Activity>);
 impl Busy {
     pub(crate) fn new(activity: &Arc<Activity>) -> Self {
         activity.begun.fetch_add(1, Ordering::Relaxed);
+        activity.has_part.store(false, Ordering::Relaxed);
         Self(activity.clone())
     }
 
@@ -149,6 +158,7 @@ impl Client {
             if self.first.starts_with(PREFACE) {
                 return Ok(Protocol::Http2);
             }
+            self.activity.has_part.store(true, Ordering::Relaxed);
             if ended || !PREFACE.starts_with(&self.first) {
                 self.watch = Some(Watch::default());
                 return Ok(Protocol::Http1);
@@ -171,6 +181,11 @@ impl Client {
         self.watch.take().map(|watch| watch.withheld).filter(|withheld| !withheld.is_empty())
     }
 
+    /// What is wrong with what the HTTP library could not read, if it cannot say it.
+    pub(crate) fn fault(&self) -> Option<&'static str> {
+        self.activity.lock_raw().fault(self.activity.begun.load(Ordering::Relaxed))
+    }
+
     /// The HTTP library reads on while a request is in flight only when it has taken all that it has.
     fn note_taken(&mut self) {
         let begun = self.activity.begun.load(Ordering::Relaxed);
@@ -184,11 +199,15 @@ impl Client {
 
     /// Keeps what was read until it is taken.
     fn note_read(&mut self, bytes: &[u8]) {
-        if let Some(watch) = &mut self.watch
-            && !bytes.is_empty()
-        {
+        if bytes.is_empty() {
+            return;
+        }
+        let in_flight = !self.activity.look().0;
+        if !in_flight {
+            self.activity.has_part.store(true, Ordering::Relaxed);
+        }
+        if let Some(watch) = &mut self.watch {
             watch.has_read = true;
-            let in_flight = !self.activity.look().0;
             let is_body = in_flight && self.activity.has_body.load(Ordering::Relaxed);
             self.activity.lock_raw().keep(bytes, is_body);
         }

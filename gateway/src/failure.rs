@@ -1,7 +1,9 @@
 //! Failures as HTTP: the one place that maps a failure to a status, a Proxy-Status type and a body.
 
 use axum::body::Body;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header, uri::PathAndQuery,
+};
 use proto::wire::{Failure, FailureCode, RequestId};
 use serde::Serialize;
 
@@ -74,9 +76,18 @@ impl Asked {
         Self { id, method: Method::default(), uri: Uri::default(), accepts_json: true, has_body: true }
     }
 
-    /// For logs: without the query, which may hold secrets.
+    /// For logs: without the query, which may hold secrets. What `CONNECT` asks for is a host and a port, without the
+    /// credentials that may stand before them.
     pub(crate) fn path(&self) -> &str {
-        self.uri.path()
+        match (self.uri.path(), self.uri.authority()) {
+            ("", Some(authority)) => authority.as_str().rsplit('@').next().unwrap_or_default(),
+            (path, _) => path,
+        }
+    }
+
+    /// The same, to be kept for longer.
+    pub(crate) fn target(&self) -> Option<PathAndQuery> {
+        self.uri.path_and_query().cloned()
     }
 }
 
@@ -206,6 +217,19 @@ fn accepts_json(headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_logged_of_a_target_holds_no_secret() {
+        let check = |method: &str, target: &str, path: &str| {
+            let request = Request::builder().method(method).uri(target).body(()).unwrap();
+            assert_eq!(Asked::new(&request, RequestId::new("a-1").unwrap()).path(), path, "{method} {target}");
+        };
+        check("GET", "/orders?token=secret", "/orders");
+        check("GET", "http://me:secret@orders.internal/orders", "/orders");
+        check("OPTIONS", "*", "*");
+        check("CONNECT", "orders.internal:80", "orders.internal:80");
+        check("CONNECT", "me:secret@orders.internal:80", "orders.internal:80");
+    }
 
     #[test]
     fn every_code_has_its_row() {

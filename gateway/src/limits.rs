@@ -9,6 +9,13 @@ pub(crate) const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long a client's connection may lie idle: longer than common clients keep theirs.
 pub(crate) const IDLE_CONNECTION: Duration = Duration::from_secs(75);
 
+/// How long a client may take to send the head of a request, once it has begun with it: longer than any does that means
+/// to. Looked at twice in that time, so it may become half as long again.
+pub(crate) const HEAD: Duration = Duration::from_secs(30);
+
+/// How often the log has a line for connections to a listener that come to nothing: agents dial again and again.
+pub(crate) const COMPLAINT_REST: Duration = Duration::from_secs(60);
+
 /// How long a listener rests when the process is out of file descriptors: accepting at once again would spin.
 pub(crate) const ACCEPT_REST: Duration = Duration::from_millis(100);
 

@@ -9,6 +9,12 @@
 
 use crate::limits::{CLIENT_BUFFER, FIRST_BYTES};
 
+/// The longest body that the HTTP library takes; of a longer one it says that the head is too large.
+const LONGEST_BODY: u64 = u64::MAX - 2;
+
+/// What every connection with TLS begins with: the record of a handshake (RFC 8446 §5.1).
+pub(crate) const TLS_HANDSHAKE: u8 = 0x16;
+
 /// Bytes as they were read, since the library had last taken all.
 #[derive(Debug, Default)]
 pub(crate) struct Raw {
@@ -45,6 +51,17 @@ impl Raw {
         let number = begun.saturating_sub(self.since + 1);
         let head = usize::try_from(number).ok().and_then(|number| heads.nth(number));
         head.is_none_or(|head| head.length.is_some())
+    }
+
+    /// What is wrong with the request behind so many, where the HTTP library cannot say it: it takes it for something
+    /// else.
+    pub(crate) fn fault(&self, begun: u64) -> Option<&'static str> {
+        if self.bytes.first() == Some(&TLS_HANDSHAKE) {
+            return Some("it looks like TLS, and no TLS is spoken here: say http:// instead of https://");
+        }
+        let mut heads = Heads { rest: &self.bytes };
+        let head = heads.nth(usize::try_from(begun.saturating_sub(self.since)).ok()?)?;
+        (head.length? > LONGEST_BODY).then_some("its Content-Length is larger than any body can be")
     }
 }
 

@@ -27,12 +27,15 @@ use tracing::{debug, warn};
 
 use crate::{
     client::{Activity, Busy, Client, Protocol},
+    complaints::{self, Complaints},
     config::{Listen, Tls},
+    idle::idle,
     limits::{
         ACCEPT_REST, BACKLOG, CLIENT_BUFFER, CLIENT_HEAD, CLIENT_STREAM_WINDOW, CLIENT_STREAMS, CONNECTIONS,
-        DRAIN_IDLE, GIVE_WAY_REST, LAST_ACCEPT, LAST_CALL,
+        DRAIN_IDLE, GIVE_WAY_REST, HEAD, LAST_ACCEPT, LAST_CALL,
     },
     listener::{Accepted, Listener, Peer},
+    raw::TLS_HANDSHAKE,
     room::Room,
     socket::Socket,
     unreadable::{self, Refuse},
@@ -57,6 +60,7 @@ pub(crate) struct Terms {
     /// where strangers of another network knock.
     pub(crate) facade: Option<Refuse>,
     pub(crate) room: Arc<Room>,
+    pub(crate) complaints: Arc<Complaints>,
 }
 
 /// The life of one listener, or of several that end together.
@@ -121,7 +125,8 @@ pub(crate) struct Arrival {
 impl Server {
     pub(crate) async fn bind(listen: &Listen, tls: Option<&Tls>, idle: Duration) -> io::Result<Self> {
         let room = Arc::new(Room::new(CONNECTIONS));
-        let terms = Terms { idle, facade: None, room: room.clone() };
+        let complaints = Arc::new(Complaints::new(listen.to_string()));
+        let terms = Terms { idle, facade: None, room: room.clone(), complaints };
         Ok(Self { listener: Listener::bind(listen, tls).await?, terms, gives_way: room })
     }
 
@@ -177,7 +182,12 @@ where
 {
     let stream = match serving.stop.run_until_cancelled(accepted.ready()).await {
         Some(Ok(stream)) => stream,
-        Some(Err(error)) => return debug!(%peer, %error, "a client's connection ended before a request"),
+        Some(Err(error)) => {
+            if let Some(why) = complaints::why(&error) {
+                terms.complaints.say(peer, &why);
+            }
+            return debug!(%peer, %error, "a client's connection ended before a request");
+        }
         None => return,
     };
     let certificate = stream.client_certificate().map(Arc::new);
@@ -195,7 +205,7 @@ async fn serve_http<A, F>(
     stream: Socket,
     peer: Peer,
     answer: A,
-    Terms { idle, facade, room }: Terms,
+    Terms { idle: period, facade, room, complaints }: Terms,
     serving: Serving,
     activity: &Arc<Activity>,
 ) where
@@ -213,7 +223,7 @@ async fn serve_http<A, F>(
         protocol = client.protocol(), if facade.is_some() => protocol,
         () = std::future::ready(()), if facade.is_none() => Ok(Protocol::Http1),
         () = stop.cancelled() => return,
-        () = self::idle(activity, idle) => return debug!(%peer, "closing an idle connection"),
+        () = idle(activity, period, HEAD) => return debug!(%peer, "closing an idle connection"),
     };
     let service = service_fn(move |request| {
         let request: Request<Incoming> = request;
@@ -236,9 +246,18 @@ async fn serve_http<A, F>(
             let connection = http1::Builder::new().max_buf_size(CLIENT_BUFFER).serve_connection(client, service);
             let mut connection = connection.with_upgrades();
             let (pinned, stopped) = (Pin::new(&mut connection), stop.cancelled());
-            let served = attend(pinned, |connection| connection.graceful_shutdown(), activity, idle, stopped).await;
-            if let (Some(Err(error)), Some(refuse), Some(parts)) = (&served, facade, connection.into_parts()) {
-                unreadable::tell(parts.io.into_inner(), error, refuse).await;
+            let still = idle(activity, period, HEAD);
+            let served = attend(pinned, |connection| connection.graceful_shutdown(), activity, still, stopped).await;
+            if let (Some(Err(error)), Some(parts)) = (&served, connection.into_parts()) {
+                if parts.read_buf.first() == Some(&TLS_HANDSHAKE) {
+                    complaints.say(
+                        peer,
+                        "it speaks TLS, and this listener does not: agents dial ws://, applications call http://",
+                    );
+                }
+                if let Some(refuse) = facade {
+                    unreadable::tell(parts.io.into_inner(), error, refuse).await;
+                }
             }
             served
         }
@@ -247,7 +266,8 @@ async fn serve_http<A, F>(
             let mut connection = Box::pin(http2_builder().serve_connection(client, service));
             // It has a word for leaving that loses nothing, and so needs no last call.
             let stopped = closed.run_until_cancelled(stop.cancelled());
-            attend(connection.as_mut(), |connection| connection.graceful_shutdown(), activity, idle, stopped).await
+            let still = idle(activity, period, Duration::MAX);
+            attend(connection.as_mut(), |connection| connection.graceful_shutdown(), activity, still, stopped).await
         }
         Err(error) => return debug!(%peer, %error, "a client's connection ended before a request"),
     };
@@ -274,7 +294,7 @@ async fn attend<C>(
     mut connection: Pin<&mut C>,
     finish: impl FnOnce(Pin<&mut C>),
     activity: &Activity,
-    idle: Duration,
+    still: impl Future<Output = ()>,
     stopped: impl Future,
 ) -> Option<hyper::Result<()>>
 where
@@ -284,49 +304,58 @@ where
         biased;
         served = &mut connection => return Some(served),
         _ = stopped => {}
-        () = self::idle(activity, idle) => {}
+        () = still => {}
     }
     finish(connection.as_mut());
     tokio::select! {
         served = connection => Some(served),
-        () = self::idle(activity, DRAIN_IDLE) => None,
-    }
-}
-
-/// Returns when for a whole period no request was in flight, none began, and the client took no byte. One timer a
-/// connection, instead of one for each request.
-async fn idle(activity: &Activity, period: Duration) {
-    let mut before = None;
-    loop {
-        let (quiet, mark) = activity.look();
-        if quiet && before == Some(mark) {
-            return;
-        }
-        before = Some(mark);
-        tokio::time::sleep(period).await;
+        () = idle(activity, DRAIN_IDLE, Duration::MAX) => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+        time::Instant,
+    };
+
     use super::*;
     use crate::limits::IDLE_CONNECTION;
 
+    /// How long a connection lasts on which a client has said this, and what was said to it.
+    async fn lasts(said: &str, facade: Option<Refuse>) -> (Duration, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        client.write_all(said.as_bytes()).await.unwrap();
+        let (stream, peer) = listener.accept().await.unwrap();
+        stream.readable().await.unwrap();
+        let complaints = Arc::new(Complaints::new(String::new()));
+        let terms = Terms { idle: IDLE_CONNECTION, facade, room: Arc::new(Room::new(1)), complaints };
+        let answer = async |_| Response::new(Body::from("hello"));
+        let started = Instant::now();
+        let accepted = Accepted::Ready(Socket::Tcp(stream));
+        serve_connection(accepted, Peer::Tcp(peer), answer, terms, Serving::default()).await;
+        let mut answers = String::new();
+        client.read_to_string(&mut answers).await.unwrap();
+        (started.elapsed(), answers)
+    }
+
     #[tokio::test(start_paused = true)]
-    async fn idle_means_no_request_for_a_period_and_none_in_flight() {
-        let activity = Arc::new(Activity::default());
-        let watched = activity.clone();
-        let started = tokio::time::Instant::now();
-        let idle = tokio::spawn(async move {
-            idle(&watched, IDLE_CONNECTION).await;
-            started.elapsed()
-        });
-        tokio::time::sleep(IDLE_CONNECTION / 2).await;
-        let busy = Busy::new(&activity);
-        tokio::time::sleep(IDLE_CONNECTION * 10).await;
-        assert!(!idle.is_finished(), "a request in flight keeps the connection");
-        drop(busy);
-        let lasted = idle.await.unwrap();
-        assert!(lasted >= IDLE_CONNECTION * 21 / 2 && lasted <= IDLE_CONNECTION * 12, "{lasted:?}");
+    async fn a_head_has_its_time_and_an_idle_connection_more() {
+        let get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+        for facade in [None, Some(crate::facade::refuse as Refuse)] {
+            for half in ["G", "PRI * HTT", "GET / HTTP/1.1\r\nHost: a\r\n"] {
+                let (lasted, answers) = lasts(half, facade).await;
+                assert!(lasted >= HEAD && lasted <= HEAD * 2, "{half:?} lasted {lasted:?}");
+                assert_eq!(answers, "", "{half:?}");
+            }
+            for quiet in ["", get] {
+                let (lasted, answers) = lasts(quiet, facade).await;
+                assert!(lasted >= IDLE_CONNECTION && lasted <= IDLE_CONNECTION * 2, "{quiet:?} lasted {lasted:?}");
+                assert_eq!(answers.ends_with("hello"), !quiet.is_empty(), "{answers:?}");
+            }
+        }
     }
 }

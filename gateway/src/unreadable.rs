@@ -17,17 +17,20 @@ use crate::{
     limits::{LINGER, LINGER_BYTES},
 };
 
-/// Makes the answer of the status that the library would answer with, and of its error.
-pub(crate) type Refuse = fn(StatusCode, &hyper::Error) -> Response<String>;
+/// Makes the answer of its status and of what is wrong.
+pub(crate) type Refuse = fn(StatusCode, &str) -> Response<String>;
 
 /// Answers if the library has refused what it read, and closes the connection.
 pub(crate) async fn tell(mut client: Client, error: &hyper::Error, refuse: Refuse) {
     let Some(bare) = client.take_withheld() else { return };
     let bare = String::from_utf8_lossy(&bare);
     let Some(status) = status(&bare) else { return };
-    let answer = refuse(status, error);
+    let answer = match client.fault() {
+        Some(fault) => refuse(StatusCode::BAD_REQUEST, fault),
+        None => refuse(status, &error.to_string()),
+    };
     let request_id = answer.headers().get(X_REQUEST_ID).and_then(|id| id.to_str().ok());
-    debug!(request_id, status = status.as_u16(), %error, "refused what is not HTTP");
+    debug!(request_id, status = answer.status().as_u16(), fault = client.fault(), %error, "refused what is not HTTP");
     // A client that is gone need not be told.
     let _ = timeout(LINGER, say(client, &text(&bare, &answer))).await;
 }
@@ -44,10 +47,10 @@ fn status(bare: &str) -> Option<StatusCode> {
     bare.split(' ').nth(1)?.parse().ok()
 }
 
-/// The library's status line and `Date` with the rest of the answer.
+/// The answer with the library's `Date`.
 fn text(bare: &str, answer: &Response<String>) -> String {
-    let is_kept = |(number, line): &(usize, &str)| *number == 0 || line.starts_with("date:");
-    let mut text: String = bare.split_inclusive("\r\n").enumerate().filter(is_kept).map(|(_, line)| line).collect();
+    let date = bare.split_inclusive("\r\n").find(|line| line.starts_with("date:")).unwrap_or_default();
+    let mut text = format!("HTTP/1.1 {}\r\n{date}", answer.status());
     for (name, value) in answer.headers() {
         let value = value.to_str().expect("an answer of the bridge's own is ASCII");
         write!(text, "{name}: {value}\r\n").expect("a string takes any text");

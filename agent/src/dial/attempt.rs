@@ -32,6 +32,7 @@ use super::{
     proxy::{self, ProxyError},
     route::Way,
     standing::{Standing, sensitive},
+    untrusted::explain,
 };
 use crate::{
     config::GatewayUrl,
@@ -56,10 +57,12 @@ pub(super) enum DialError {
     Proxy(#[from] ProxyError),
     #[error("the agent's own certificate cannot be used: {0}")]
     Certificate(String),
-    #[error("the TLS handshake failed: {0}")]
+    #[error("the TLS handshake failed: {}", explain(_0))]
     Tls(io::Error),
     #[error("the gateway answered {status}{}{detail}", if detail.is_empty() { "" } else { ": " })]
     Refused { status: StatusCode, detail: String, retry_after: Option<Duration> },
+    #[error("the gateway does not answer in HTTP: does it speak TLS? Then write wss:// ({0})")]
+    NotHttp(hyper::Error),
     #[error("the upgrade failed: {0}")]
     Upgrade(String),
     #[error("what answers there is no Reachback gateway")]
@@ -161,7 +164,11 @@ impl Dialer {
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let failed = |error: hyper::Error| DialError::Upgrade(error.to_string());
-        let Some(tls) = tls else { return ask(stream, request).await.map_err(failed) };
+        let Some(tls) = tls else {
+            let is_http =
+                |error: hyper::Error| if error.is_parse() { DialError::NotHttp(error) } else { failed(error) };
+            return ask(stream, request).await.map_err(is_http);
+        };
         let name =
             ServerName::try_from(self.url.host.clone()).map_err(|error| DialError::Upgrade(error.to_string()))?;
         if self.standing.tls.is_insecure() {

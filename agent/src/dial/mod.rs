@@ -13,6 +13,7 @@ mod route;
 mod socks5;
 mod standing;
 mod tls;
+mod untrusted;
 
 use std::{collections::HashMap, sync::Arc};
 

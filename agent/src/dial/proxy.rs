@@ -20,6 +20,7 @@ use super::{
     backoff::Outcome,
     socks5,
     standing::Standing,
+    untrusted::explain,
 };
 use crate::{
     config::{GatewayUrl, Proxy, ProxyKind},
@@ -44,7 +45,7 @@ pub(super) struct ProxyError {
 pub(super) enum Why {
     #[error("cannot be reached: {0}")]
     Unreachable(io::Error),
-    #[error("failed the TLS handshake: {0} (if an authority of your own signs it, name that in ca_file)")]
+    #[error("failed the TLS handshake: {}", explain(_0))]
     Tls(io::Error),
     #[error("{0}")]
     Credentials(String),

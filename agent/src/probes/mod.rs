@@ -138,7 +138,7 @@ struct LinkStatus {
 impl Status {
     async fn answer(&self, request: &Request<Incoming>, extent: Extent) -> Response<Full<Bytes>> {
         if extent == Extent::Admin {
-            if let Some(why) = guard::refusal(request.headers()) {
+            if let Some(why) = guard::refusal(request) {
                 return text(StatusCode::FORBIDDEN, why);
             }
             if request.method() == Method::POST && request.uri().path() == "/drain" {

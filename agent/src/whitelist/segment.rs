@@ -2,11 +2,19 @@
 
 use super::denied::Reason;
 
-/// Characters that some upstream folds into one or more of `. / \ ; %` (NFKC: full-width, small and vertical forms, dot
-/// leaders, the Greek question mark).
-const LOOK_ALIKES: [char; 16] = [
+/// Characters that some upstream folds into one or more of `. / \ ; %`, perhaps with letters beside them. What only
+/// ever becomes a control byte (the graphics of OEM code pages), and what is text unless the rest of it is lost too
+/// (`·`, `÷`, `½` in a transliteration to ASCII), is not among them.
+const LOOK_ALIKES: [char; 34] = [
+    // NFKC: full-width, small and vertical forms, dot leaders, the Greek question mark, letters with a slash between.
     '\u{FF0E}', '\u{2024}', '\u{2025}', '\u{2026}', '\u{FE52}', '\u{FF0F}', '\u{FF3C}', '\u{FE68}', '\u{FF1B}',
-    '\u{FF05}', '\u{FE6A}', '\u{FE30}', '\u{FE19}', '\u{FE54}', '\u{FE14}', '\u{37E}',
+    '\u{FF05}', '\u{FE6A}', '\u{FE30}', '\u{FE19}', '\u{FE54}', '\u{FE14}', '\u{37E}', '\u{2100}', '\u{2101}',
+    '\u{2105}', '\u{2106}',
+    // What Windows and .NET find to fit best in a code page: slashes, the bullet, the Arabic percent sign, and the yen
+    // and won signs, in whose places Japanese and Korean code pages have the backslash.
+    '\u{2044}', '\u{2215}', '\u{2216}', '\u{2022}', '\u{66A}', '\u{A5}', '\u{20A9}',
+    // What C libraries transliterate besides: diagonals and large slashes.
+    '\u{2571}', '\u{2572}', '\u{27CB}', '\u{27CD}', '\u{29F5}', '\u{29F8}', '\u{29F9}',
 ];
 
 /// Structural characters that a segment held in encoded form, where decoding would hide the difference.
@@ -122,6 +130,27 @@ mod tests {
         }
         for text in ["%", "100%", "%2", "%zz", "%u", "%u002", "%u00zz", "u002e", "%v002e"] {
             assert_eq!(judge_characters(text), Ok(()), "{text}");
+        }
+    }
+
+    #[test]
+    fn look_alikes_and_their_neighbours() {
+        let folded = [
+            (".", "\u{FF0E}\u{2024}\u{2025}\u{2026}\u{FE52}\u{FE30}\u{FE19}\u{2022}"),
+            ("/", "\u{FF0F}\u{2044}\u{2215}\u{2571}\u{27CB}\u{29F8}\u{2100}\u{2101}\u{2105}\u{2106}"),
+            ("\\", "\u{FF3C}\u{FE68}\u{2216}\u{2572}\u{27CD}\u{29F5}\u{29F9}\u{A5}\u{20A9}"),
+            (";", "\u{FF1B}\u{FE54}\u{FE14}\u{37E}"),
+            ("%", "\u{FF05}\u{FE6A}\u{66A}"),
+        ];
+        for (into, characters) in folded {
+            for character in characters.chars() {
+                let text = format!("a{character}b");
+                assert_eq!(judge_characters(&text), Err(Reason::LookAlike), "{character:?} for {into}");
+            }
+        }
+        let text = "\u{B7}\u{F7}\u{BD}\u{20AC}\u{A3}\u{FFE5}\u{2013}\u{2212}\u{2217}\u{2223}\u{3002}\u{FF1A}\u{66C}\u{61B}\u{2027}\u{A7}\u{266A}";
+        for character in text.chars() {
+            assert_eq!(judge_characters(&format!("a{character}b")), Ok(()), "{character:?}");
         }
     }
 

@@ -62,7 +62,7 @@ pub(crate) fn admin(status: Arc<Status>) -> Router {
 }
 
 async fn local_programs_only(request: Request, next: Next) -> Response {
-    match guard::refusal(request.headers()) {
+    match guard::refusal(&request) {
         Some(why) => (StatusCode::FORBIDDEN, why).into_response(),
         None => next.run(request).await,
     }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version, header, uri::PathAndQuery};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::ext::ReasonPhrase;
 use proto::{
@@ -55,7 +55,9 @@ pub(super) fn response(
         }
         // To an HTTP/1.0 client the end of the connection is the end of such a body.
         let ends_with_connection = length.is_none() && version < Version::HTTP_11;
-        axum::body::Body::new(Download { body: body.with_length(length), id, slot, ends_with_connection, cut: None })
+        let body = body.with_length(length);
+        let (method, target) = (asked.method.clone(), asked.target());
+        axum::body::Body::new(Download { body, id, method, target, slot, ends_with_connection, cut: None })
     };
     let mut response = Response::new(body);
     if status.canonical_reason().is_none() {
@@ -122,8 +124,10 @@ impl http_body::Body for Unsent {
 /// An answer's body, which holds the request's place among those in flight to its end.
 struct Download {
     body: Body,
-    /// The request's.
+    /// The request's, for the log.
     id: HeaderValue,
+    method: Method,
+    target: Option<PathAndQuery>,
     slot: Slot,
     ends_with_connection: bool,
     /// Why it was cut short; told once what came before is out.
@@ -134,7 +138,11 @@ impl Download {
     /// The HTTP library drops what it has not written yet when a body fails, the head included. It writes whenever a
     /// body is pending, and then asks again.
     fn cut_short(&mut self, error: BodyError, cx: &Context<'_>) {
-        warn!(request_id = %self.id.to_str().unwrap_or_default(), %error, "an answer was cut short");
+        let (request_id, method) = (self.id.to_str().unwrap_or_default(), &self.method);
+        let path = self.target.as_ref().map_or("", PathAndQuery::path);
+        let service = self.slot.place.as_ref().map(|place| tracing::field::display(place.service()));
+        let facade = &self.slot.counts.facade;
+        warn!(%request_id, %facade, service, %method, path, %error, "an answer was cut short");
         self.slot.counts.tally.cut();
         if self.ends_with_connection {
             self.slot.busy.cut();

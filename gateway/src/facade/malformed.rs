@@ -14,14 +14,14 @@ pub(super) fn refuse_doubt(in_doubt: bool) -> Result<(), Failure> {
     if in_doubt { Err(Failure::new(FailureCode::BadRequest, why)) } else { Ok(()) }
 }
 
-/// The answer to what the HTTP library could not read and would answer with a bare `status`.
-pub(crate) fn refuse(status: StatusCode, error: &hyper::Error) -> Response<String> {
+/// The answer to what the HTTP library could not read.
+pub(crate) fn refuse(status: StatusCode, why: &str) -> Response<String> {
     let failure = match status {
         StatusCode::URI_TOO_LONG => Failure::new(FailureCode::UriTooLong, "the request's target is too long"),
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
             Failure::new(FailureCode::HeadTooLarge, "the request's headers are too many or too long")
         }
-        _ => Failure::new(FailureCode::BadRequest, format!("the request is not HTTP/1.1 as RFC 9112 has it: {error}")),
+        _ => Failure::new(FailureCode::BadRequest, format!("the request is not HTTP/1.1 as RFC 9112 has it: {why}")),
     };
     failure::text_response(&failure.into(), &Asked::unreadable(request_id::make()))
 }

@@ -48,8 +48,10 @@ use crate::{
 };
 
 /// What is counted at one facade.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Counts {
+    /// Where the facade listens, for the log.
+    facade: config::Listen,
     in_flight: AtomicU32,
     tally: Tally,
 }
@@ -68,7 +70,9 @@ pub(crate) struct Facade {
 
 impl Facade {
     pub(crate) fn new(settings: config::Facade, registry: Arc<Registry>, most: u32) -> Self {
-        Self { settings, registry, most, counts: Arc::default(), room: Arc::default() }
+        let (facade, in_flight, tally) = (settings.listen.clone(), AtomicU32::default(), Tally::default());
+        let counts = Arc::new(Counts { facade, in_flight, tally });
+        Self { settings, registry, most, counts, room: Arc::default() }
     }
 
     /// Requests whose answers are not complete.

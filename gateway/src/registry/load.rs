@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicU32, Ordering::SeqCst},
 };
 
+use proto::wire::ServiceName;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
 use crate::config;
@@ -13,6 +14,7 @@ use crate::config;
 /// who wait.
 #[derive(Debug)]
 pub(crate) struct Load {
+    service: ServiceName,
     pub(crate) settings: config::Service,
     in_flight: AtomicU32,
     waiting: AtomicU32,
@@ -23,9 +25,9 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    pub(crate) fn new(settings: config::Service) -> Self {
+    pub(crate) fn new(service: ServiceName, settings: config::Service) -> Self {
         let front = Semaphore::new(1);
-        Self { settings, in_flight: AtomicU32::new(0), waiting: AtomicU32::new(0), front, left: Notify::new() }
+        Self { service, settings, in_flight: AtomicU32::new(0), waiting: AtomicU32::new(0), front, left: Notify::new() }
     }
 
     /// Requests whose answers are not complete.
@@ -91,6 +93,10 @@ impl InFlight {
         load.in_flight.fetch_add(1, SeqCst);
         Self(load.clone())
     }
+
+    pub(crate) fn service(&self) -> &ServiceName {
+        &self.0.service
+    }
 }
 
 impl Drop for InFlight {
@@ -109,7 +115,7 @@ mod tests {
     #[test]
     fn as_many_as_are_permitted_and_none_past_those_who_wait() {
         let settings = config::Service { max_in_flight: 2, queue: 2, ..config::Service::default() };
-        let load = Arc::new(Load::new(settings));
+        let load = Arc::new(Load::new("orders".parse().unwrap(), settings));
         let places = [InFlight::take(&load), InFlight::take(&load)];
         assert!(!load.has_room(true) && !load.has_room(false));
         let line = [load.line_up(), load.line_up()];

@@ -173,7 +173,7 @@ impl Registry {
         for service in services {
             let serving = state.by_service.entry(service.clone()).or_insert_with(|| {
                 let settings = self.settings.get(service).copied().unwrap_or_default();
-                Serving::new(settings)
+                Serving::new(service.clone(), settings)
             });
             serving.links.push(id);
         }
@@ -189,8 +189,8 @@ impl Registry {
 }
 
 impl Serving {
-    fn new(settings: config::Service) -> Self {
-        let load = Arc::new(Load::new(settings));
+    fn new(service: ServiceName, settings: config::Service) -> Self {
+        let load = Arc::new(Load::new(service, settings));
         Self { links: Vec::new(), turn: 0, load, budget: Budget::new(Instant::now()), requests: 0, retries: 0 }
     }
 }

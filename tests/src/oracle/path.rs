@@ -3,7 +3,13 @@
 use super::Rule;
 
 /// Look-alikes of `.`, `/`, `\`, `;` and `%`.
-const LOOK_ALIKES: &str = "\u{FF0E}\u{2024}\u{2025}\u{2026}\u{FE52}\u{FF0F}\u{FF3C}\u{FE68}\u{FF1B}\u{FF05}\u{FE6A}\u{FE30}\u{FE19}\u{FE54}\u{FE14}\u{37E}";
+const LOOK_ALIKES: [&str; 5] = [
+    "\u{2022}\u{2024}\u{2025}\u{2026}\u{FE19}\u{FE30}\u{FE52}\u{FF0E}",
+    "\u{2044}\u{2100}\u{2101}\u{2105}\u{2106}\u{2215}\u{2571}\u{27CB}\u{29F8}\u{FF0F}",
+    "\u{A5}\u{20A9}\u{2216}\u{2572}\u{27CD}\u{29F5}\u{29F9}\u{FE68}\u{FF3C}",
+    "\u{37E}\u{FE14}\u{FE54}\u{FF1B}",
+    "\u{66A}\u{FE6A}\u{FF05}",
+];
 
 /// What stands between the slashes of a path. The one behind a trailing slash is empty.
 pub fn segments(path: &[u8]) -> impl Iterator<Item = &[u8]> {
@@ -48,7 +54,7 @@ pub(super) fn deceives(segment: &[u8]) -> bool {
         |text: &str| is_hex(text, 2) || text.strip_prefix(['u', 'U']).is_some_and(|text| is_hex(text, 4));
     let is_encoded_twice = decoded.split('%').skip(1).any(begins_triplet);
     let has_encoded_semicolon = holds(segment, b"%3B");
-    let is_deceiving = |c: char| c.is_control() || c == '\\' || LOOK_ALIKES.contains(c);
+    let is_deceiving = |c: char| c.is_control() || c == '\\' || LOOK_ALIKES.iter().any(|of_one| of_one.contains(c));
     is_encoded_twice || has_encoded_semicolon || decoded.chars().any(is_deceiving)
 }
 

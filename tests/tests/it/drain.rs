@@ -98,6 +98,8 @@ async fn a_drain_is_no_business_of_browsers_and_of_probes() {
                 assert_eq!(asks(admin, line, more).await, 403, "{line} {more}");
             }
         }
+        assert_eq!(asks(admin, "GET http://a.example/status", "Host: localhost").await, 403);
+        assert_eq!(asks(admin, "GET http://localhost/status", "Host: localhost").await, 200);
         for host in ["Host: localhost", "Host: [::1]:7201"] {
             assert_eq!(asks(admin, "GET /status", host).await, 200, "{host}");
         }

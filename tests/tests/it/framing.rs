@@ -132,11 +132,26 @@ async fn what_is_not_http_is_told_why() {
     check(folded, (400, "bad_request"), &not_http("invalid HTTP header parsed")).await;
     let lengths = "POST /echo HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n";
     check(lengths, (400, "bad_request"), &not_http("invalid content-length parsed")).await;
+    for endless in ["18446744073709551614", "18446744073709551615"] {
+        let length = format!("POST /echo HTTP/1.1\r\nContent-Length: {endless}\r\n\r\n");
+        check(&length, (400, "bad_request"), &not_http("its Content-Length is larger than any body can be")).await;
+    }
     check("GET /echo HTTP/3.0\r\n\r\n", (400, "bad_request"), &not_http("invalid HTTP version parsed")).await;
     let lines = format!("GET /echo HTTP/1.1\r\n{}\r\n", "X: y\r\n".repeat(101));
     check(&lines, (431, "head_too_large"), "the request's headers are too many or too long").await;
     let target = format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(70_000));
     check(&target, (414, "uri_too_long"), "the request's target is too long").await;
+}
+
+/// A client that was told `https://` by mistake.
+#[tokio::test]
+async fn tls_where_there_is_none_is_recognised() {
+    let bridge = Bridge::start().await;
+    let mut client = Raw::connect(bridge.facade()).await;
+    client.send("\x16\x03\x01\x02\0\x01\0\x01").await;
+    let answer = client.answer("GET").await;
+    assert_eq!((answer.status(), answer.failure()), (400, Some("bad_request")), "{answer:?}");
+    assert!(answer.text().contains("it looks like TLS, and no TLS is spoken here"), "{answer:?}");
 }
 
 /// An upstream's own empty 400 is its own, and passes.

@@ -132,7 +132,8 @@ async fn an_answer_cut_by_the_agents_death_never_looks_whole() {
         agent.kill();
         let end = within("the cut", pieces.next()).await;
         assert!(matches!(end, Some(Err(_))), "{path}: {end:?}");
-        gateway.line(&["an answer was cut short", &request_id]).await;
+        let request = format!("service=orders method=GET path=\"{path}\"");
+        gateway.line(&["an answer was cut short", &request_id, "facade=127.", &request]).await;
     }
 }
 

@@ -73,6 +73,36 @@ async fn keys_are_fetched_by_https_from_whoever_is_trusted() {
     assert_eq!(status(&wary).await["issuers"][0]["keys"], 0);
 }
 
+/// What whoever runs the agent can do stands in its log.
+#[tokio::test]
+async fn a_failed_handshake_says_what_to_do() {
+    let (folder, authority) = folder();
+    folder.write("elsewhere.pem", &authority.issue(&["gateway.example"]));
+    folder.write("made.pem", &tls::authority_as_server(&["127.0.0.1"]));
+    let gateway = async |certificate: &str| {
+        let tls = if certificate.is_empty() { String::new() } else { format!("tls: {{ cert_file: {certificate} }}\n") };
+        let gateway = gateway_at("127.0.0.1:0", &tls, &folder);
+        let tunnel = gateway.address("tunnel").await;
+        (gateway, tunnel)
+    };
+    let check = async |certificate: &str, keys: &str, line: &[&str]| {
+        let (gateway, tunnel) = gateway(certificate).await;
+        agent(&[], tunnel, keys, &folder).line(line).await;
+        gateway.line(&["WARN", "a connection came to nothing", "why=", "unsaid=0"]).await
+    };
+    let line = check("gateway.pem", "", &["no link", "nobody this agent trusts", "in ca_file"]).await;
+    assert!(line.contains("does not accept this listener's certificate (UnknownCA)"), "{line}");
+    check("elsewhere.pem", "ca_file: ca.pem", &["no link", "gateway.example", "127.0.0.1 was dialled"]).await;
+    check("made.pem", "ca_file: made.pem", &["no link", "an authority's", "CA:FALSE", "docs/configuration.md"]).await;
+    let line = check("", "ca_file: ca.pem", &["no link", "does not speak TLS", "write ws://"]).await;
+    assert!(line.contains("it speaks TLS, and this listener does not"), "{line}");
+    let (gateway, tunnel) = gateway("gateway.pem").await;
+    let yaml = bridge::agent_yaml(tunnel, "127.0.0.1:9".parse().unwrap(), Setup::default());
+    let plain = Process::start("agent", &yaml, &folder);
+    plain.line(&["no link", "does not answer in HTTP: does it speak TLS? Then write wss://"]).await;
+    gateway.line(&["a connection came to nothing", "it does not speak TLS, and this listener does"]).await;
+}
+
 #[tokio::test]
 async fn the_systems_authorities_are_trusted_if_that_is_said() {
     let (folder, _authority) = folder();

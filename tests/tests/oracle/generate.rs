@@ -83,7 +83,7 @@ const VALUES: [&str; 24] = [
 ];
 
 /// What attackers put into a target.
-pub(crate) const NASTY: [&str; 58] = [
+pub(crate) const NASTY: [&str; 67] = [
     "/",
     "//",
     "/./",
@@ -128,6 +128,15 @@ pub(crate) const NASTY: [&str; 58] = [
     "%ef%bc%8f",
     "%ef%bc%8e",
     "%e2%80%a4",
+    "%e2%88%95",
+    "%E2%81%84",
+    "%e2%88%96",
+    "%e2%80%a2",
+    "%c2%a5",
+    "%E2%82%A9",
+    "%d9%aa",
+    "%e2%84%85",
+    "%c2%b7",
     "%E2%80%A5",
     "%e3%80%82",
     "\u{e9}",

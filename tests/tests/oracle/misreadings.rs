@@ -22,8 +22,9 @@ fn misread(target: &[u8], rounds: usize) -> Vec<String> {
     let bytes = (0..rounds).fold(path.to_vec(), |bytes, _| decode(&bytes));
     let text = String::from_utf8_lossy(&bytes).to_lowercase();
     let text = text
-        .replace(['\\', '\u{FF0F}', '\u{FF3C}', '\u{FE68}'], "/")
-        .replace(['\u{FF0E}', '\u{2024}', '\u{FE52}'], ".")
+        .replace(['\\', '\u{FF0F}', '\u{FF3C}', '\u{FE68}', '\u{A5}', '\u{20A9}'], "/")
+        .replace(['\u{2044}', '\u{2215}', '\u{2216}'], "/")
+        .replace(['\u{FF0E}', '\u{2024}', '\u{FE52}', '\u{2022}'], ".")
         .replace('\u{2025}', "..");
     let mut resolved = Vec::new();
     for segment in text.split('/') {

@@ -135,7 +135,8 @@ fn step_4_decoded_once() {
         &[b"/%252e%252e/a", b"/%252f", b"/%255c", b"/%25%32%65", b"/%25aa", b"/%25%30%30", b"/%252525", b"/a%2541"],
     );
     refused(4, denied, "GET", &[b"/a%3bb", b"/..%3B/a", b"/%3B"]);
-    let look_alikes = "\u{FF0E}\u{2024}\u{2025}\u{2026}\u{FE52}\u{FF0F}\u{FF3C}\u{FE68}\u{FF1B}\u{FF05}\u{FE6A}\u{FE30}\u{FE19}\u{FE54}\u{FE14}\u{37E}";
+    let look_alikes = "\u{FF0E}\u{2024}\u{2025}\u{2026}\u{FE52}\u{FF0F}\u{FF3C}\u{FE68}\u{FF1B}\u{FF05}\u{FE6A}\u{FE30}\u{FE19}\u{FE54}\u{FE14}\u{37E}\
+        \u{2044}\u{2215}\u{2216}\u{A5}\u{20A9}\u{66A}\u{2022}\u{29F5}\u{29F8}\u{2100}";
     for character in look_alikes.chars() {
         let mut bytes = [0; 4];
         let encoded: String = character.encode_utf8(&mut bytes).bytes().map(|byte| format!("%{byte:02X}")).collect();
