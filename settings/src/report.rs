@@ -285,6 +285,12 @@ pub fn did_you_mean<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     (strsim::jaro_winkler(&spelt, best) >= LIKENESS).then_some(best)
 }
 
+/// The known word that is one slip away: a letter too many, too few or another, or two of them swapped.
+#[must_use]
+pub fn one_slip_from<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    known.iter().copied().find(|known| strsim::osa_distance(word, known) == 1)
+}
+
 /// One of a few words.
 ///
 /// # Errors
