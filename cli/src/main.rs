@@ -11,6 +11,7 @@ mod exit;
 mod logs;
 mod memory;
 mod register;
+mod role;
 mod signals;
 mod token;
 
