@@ -100,6 +100,8 @@ fn a_secret_makes_codes() {
     let made = folder.check(&["token", "secret", "--agent", "edge-1"], 0, &["otpauth://totp/Reachback:edge-1?"]);
     let secret = String::from_utf8(made.stdout).unwrap();
     assert_eq!(secret.trim().len(), 32, "160 bits in base32, and nothing else");
+    let advice = String::from_utf8(made.stderr).unwrap();
+    assert!(!advice.contains(secret.trim()), "what is no terminal may be a log: {advice}");
     folder.write("edge-1.totp", &secret);
     let shown = folder.check(&["token", "code", "--secret-file", "edge-1.totp"], 0, &["this one is good for"]);
     let code = String::from_utf8(shown.stdout).unwrap();
