@@ -130,6 +130,11 @@ pub(crate) struct GatewayArgs {
 }
 
 impl GatewayArgs {
+    /// Whether there is a file that can change.
+    pub(crate) fn has_file(&self) -> bool {
+        self.config.is_some()
+    }
+
     /// The configuration, checked.
     pub(crate) fn config(self) -> Result<gateway::config::Config, Exit> {
         match self.config {
@@ -171,6 +176,11 @@ pub(crate) struct AgentArgs {
 }
 
 impl AgentArgs {
+    /// Whether there is a file that can change.
+    pub(crate) fn has_file(&self) -> bool {
+        self.config.is_some()
+    }
+
     /// The configuration, checked.
     pub(crate) fn config(self) -> Result<agent::config::Config, Exit> {
         match self.config {
