@@ -3,6 +3,7 @@
 //! `dial` keeps a link to every gateway; each request on a link is judged by the [`whitelist`] and, if
 //! admitted, replayed to its `upstream`. The agent takes no work from anywhere else.
 
+mod ascii;
 mod audit;
 pub mod config;
 mod counters;

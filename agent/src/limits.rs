@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// How long reading the token or the certificate for a dial may last, before it begins: a file system may stand still.
+pub(crate) const READ_CREDENTIAL: Duration = Duration::from_secs(5);
+
 /// From the first packet of a dial to the upgrade: TCP, TLS and the gateway's answer.
 pub(crate) const DIAL: Duration = Duration::from_secs(10);
 

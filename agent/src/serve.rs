@@ -98,7 +98,7 @@ impl Server {
         debug!(request_id = %head.request_id, service = %head.service, rule, %outcome, elapsed_us, "replayed");
     }
 
-    /// Counts, logs and records a decision.
+    /// Counts, logs and records a decision. Only what is to be sent must be on record.
     async fn settle(
         &self,
         head: &RequestHead,
@@ -111,9 +111,11 @@ impl Server {
             (decision, _) => decision,
         };
         log(head, offered, decision);
-        match &self.audit {
-            Some(audit) => audit.record(audit::line(head, decision, SystemTime::now())).await,
-            None => Ok(()),
+        let Some(audit) = &self.audit else { return Ok(()) };
+        let line = audit::line(head, decision, SystemTime::now());
+        match decision {
+            Decision::Allowed { .. } | Decision::WouldDeny(_) => audit.record(line).await,
+            Decision::Limited { .. } | Decision::Denied(_) => audit.note(line).await.or(Ok(())),
         }
     }
 

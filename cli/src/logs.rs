@@ -5,11 +5,12 @@ use std::{
     io::{self, IsTerminal as _},
 };
 
-use tracing_subscriber::{EnvFilter, filter::ParseError};
+use tracing_subscriber::{EnvFilter, field::MakeExt as _, filter::ParseError, fmt::format::debug_fn};
 
 use crate::{
     args::{LogArgs, LogFormat},
     exit::Exit,
+    shown,
 };
 
 /// What is logged if nobody says otherwise: the life of links, and who is wrong.
@@ -30,10 +31,17 @@ pub(crate) fn start(args: &LogArgs, default: &str) -> Result<(), Exit> {
             "{origin} is not a log filter: {filter:?}: {error}\n = write error, warn, info, debug or trace"
         ))
     })?;
-    let builder = tracing_subscriber::fmt().with_writer(io::stderr).with_env_filter(filter);
+    // Whoever reads the log may be gone, as a terminal is at SIGHUP: to complain about that there would be a panic.
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).log_internal_errors(false);
     match args.log_format {
-        LogFormat::Text => builder.with_target(false).with_ansi(coloured()).init(),
-        LogFormat::Json => builder.json().flatten_event(true).with_span_list(false).init(),
+        LogFormat::Text => {
+            let fields = debug_fn(shown::field).delimited(" ");
+            builder.with_writer(io::stderr).with_target(false).with_ansi(coloured()).fmt_fields(fields).init();
+        }
+        LogFormat::Json => {
+            let builder = builder.with_writer(|| shown::Json(io::stderr()));
+            builder.json().flatten_event(true).with_span_list(false).init();
+        }
     }
     Ok(())
 }

@@ -12,10 +12,11 @@ mod logs;
 mod memory;
 mod register;
 mod role;
+mod shown;
 mod signals;
 mod token;
 
-use std::{process::ExitCode, sync::Arc};
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use agent::Agent;
 use clap::Parser as _;
@@ -46,10 +47,16 @@ fn main() -> ExitCode {
     outcome.map_or_else(|exit| exit.report(), |()| ExitCode::SUCCESS)
 }
 
+/// How long the end of the process waits for files that are being read or written: a file system may stand still, and
+/// nothing half written is taken for whole.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// One thread: the work is waiting, and one flush for all that is ready is worth more than a second core.
 fn run(part: impl Future<Output = Result<(), Exit>>) -> Result<(), Exit> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Exit::failed)?;
-    runtime.block_on(part)
+    let outcome = runtime.block_on(part);
+    runtime.shutdown_timeout(LAST_WORDS);
+    outcome
 }
 
 async fn gateway(args: GatewayArgs) -> Result<(), Exit> {

@@ -278,6 +278,20 @@ fn a_hangup_drains_what_has_no_file() {
 }
 
 #[test]
+fn a_log_that_nobody_reads_any_more_breaks_nothing() {
+    let folder = Folder::new();
+    for (args, up) in WITH_FLAGS {
+        let mut child = folder.command(args).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        lines.find(|line| line.as_ref().unwrap().contains(up)).unwrap().unwrap();
+        drop(lines);
+        let mut running = Running { child, log: mpsc::channel().1 };
+        running.signal("HUP");
+        assert_eq!(running.code(), Some(0), "{args:?}");
+    }
+}
+
+#[test]
 fn a_hangup_that_is_ignored_stays_so() {
     let folder = Folder::new();
     for (args, up) in WITH_FLAGS {
@@ -312,10 +326,10 @@ fn a_hangup_tells_that_a_gateway_is_to_be_restarted() {
 #[test]
 fn an_audit_log_that_cannot_be_written_is_no_usage_error() {
     let folder = Folder::new();
-    let audited = AGENT.replace("7201", "0").replace("services:", "audit_log: none/audit.jsonl\nservices:");
+    let audited = AGENT.replace("7201", "0").replace("services:", "audit_log: /\nservices:");
     folder.write("audited.yaml", &audited);
-    folder.check(&["check", "--config", "audited.yaml"], 0, &["audit log", "none/audit.jsonl"]);
-    let reasons = ["cannot write the audit log to none/audit.jsonl (audit_log): No such file", "its folder must exist"];
+    folder.check(&["check", "--config", "audited.yaml"], 0, &["audit log"]);
+    let reasons = ["cannot write the audit log to / (audit_log): Is a directory", "its folder must exist"];
     folder.check(&["agent", "--config", "audited.yaml"], 1, &reasons);
 }
 

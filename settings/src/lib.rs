@@ -6,6 +6,7 @@
 //! [`units`], [`net`], [`Limits`] and [`Token`] are the values spelt alike on both sides; and [`guard`] keeps browsers
 //! off the `admin` listeners of both.
 
+pub mod file;
 pub mod guard;
 pub mod limits;
 pub mod net;

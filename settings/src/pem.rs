@@ -1,10 +1,10 @@
 //! PEM files: certificates, and private keys.
 
-use std::{fs::File, io::Read as _, path::Path};
+use std::{io::Read as _, path::Path};
 
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject as _};
 
-use crate::{report::Fault, units::show_bytes};
+use crate::{file, report::Fault, units::show_bytes};
 
 /// Largest file, in bytes: ten times all web roots.
 const FILE_BYTES: u64 = 4 * 1024 * 1024;
@@ -19,7 +19,7 @@ pub type Purpose = &'static str;
 pub fn read(path: &Path, purpose: Purpose) -> Result<Vec<u8>, Fault> {
     let shown = path.display();
     let mut pem = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(FILE_BYTES + 1).read_to_end(&mut pem));
+    let read = file::open(path).and_then(|file| file.take(FILE_BYTES + 1).read_to_end(&mut pem));
     read.map_err(|error| {
         let remedy = "check the path (relative ones start at the configuration file's folder) and its permissions";
         Fault::new(format!("the {purpose} file {shown} cannot be read: {error}"), remedy)

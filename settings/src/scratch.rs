@@ -82,6 +82,15 @@ impl Scratch {
     pub fn write(&self, name: &str, text: &str) {
         fs::write(self.file(name), text).expect("the folder can be written");
     }
+
+    /// Makes a named pipe in it.
+    ///
+    /// # Panics
+    /// If that fails.
+    pub fn pipe(&self, name: &str) {
+        let made = process::Command::new("mkfifo").arg(self.file(name)).status().expect("mkfifo can be run");
+        assert!(made.success(), "{made}");
+    }
 }
 
 impl Default for Scratch {

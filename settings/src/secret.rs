@@ -1,14 +1,14 @@
 //! Text that nobody may see: read from a file or the environment, never from an argument.
 
-use std::{env, fs::File, io::Read as _, path::Path};
+use std::{env, io::Read as _, path::Path};
 
-use crate::report::Fault;
+use crate::{file, report::Fault};
 
 /// Reads a secret of at most `longest` bytes, and perhaps one line end after it, which the caller takes off. A longer
 /// one comes cut short, but longer than `longest`. `what` names it: "the token file".
 ///
 /// # Errors
-/// A [`Fault`] if the file cannot be read.
+/// A [`Fault`] if the file cannot be read, or is none.
 pub fn from_file(path: &Path, what: &str, longest: usize) -> Result<String, Fault> {
     let unreadable = |error: std::io::Error| {
         Fault::new(
@@ -17,10 +17,10 @@ pub fn from_file(path: &Path, what: &str, longest: usize) -> Result<String, Faul
         )
     };
     let mut bytes = Vec::new();
-    // Two bytes more than the longest secret with its line end, so that a longer one is noticed and a device file does
-    // not fill the memory.
+    // Two bytes more than the longest secret with its line end, so that a longer one is noticed and does not fill the
+    // memory.
     let most = longest as u64 + 4;
-    File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes)).map_err(unreadable)?;
+    file::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes)).map_err(unreadable)?;
     // A byte that is not UTF-8 becomes a character that is not ASCII, for which each secret has its own reason.
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
@@ -41,4 +41,37 @@ pub fn from_env(name: &str, instead: &str) -> Result<String, Fault> {
 pub fn without_line_end(text: &str) -> &str {
     let text = text.strip_suffix('\n').unwrap_or(text);
     text.strip_suffix('\r').unwrap_or(text)
+}
+
+#[cfg(all(test, feature = "scratch"))]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::scratch::{Scratch, says};
+
+    #[test]
+    fn a_secret_is_in_a_file() {
+        let folder = Scratch::new();
+        folder.write("secret", "hunter2\n");
+        folder.pipe("pipe");
+        symlink(folder.file("secret"), folder.file("link")).unwrap();
+        symlink(folder.file("pipe"), folder.file("link-to-pipe")).unwrap();
+        let read = |path: &Path| from_file(path, "the token file", 64);
+        for good in ["secret", "link"] {
+            assert_eq!(read(&folder.file(good)).unwrap(), "hunter2\n", "{good}");
+        }
+        let refuses = |path: &Path, why: &str| {
+            says(
+                &read(path).unwrap_err().to_string(),
+                why,
+                &["the token file", "cannot be read", why, "check the path"],
+            );
+        };
+        refuses(&folder.file("pipe"), "it is a pipe, not a file");
+        refuses(&folder.file("link-to-pipe"), "it is a pipe, not a file");
+        refuses(folder.path(), "it is a folder, not a file");
+        refuses(Path::new("/dev/zero"), "it is a device, not a file");
+        refuses(&folder.file("none"), "No such file");
+    }
 }

@@ -1,12 +1,12 @@
 //! One line: what was asked, what was decided, and why. No header values, no values of a query, ASCII only.
 
-use std::{collections::BTreeSet, io, time::SystemTime};
+use std::{collections::BTreeSet, time::SystemTime};
 
 use proto::wire::{Failure, RequestHead};
 use serde::Serialize;
-use serde_json::ser::{Formatter, Serializer};
 
 use crate::{
+    ascii,
     limits::{AUDIT_NAMES, AUDIT_NAMES_BYTES, AUDIT_PATH},
     utc::rfc3339,
     whitelist::Denied,
@@ -158,30 +158,9 @@ fn decoded(name: &[u8]) -> String {
 }
 
 fn written(line: &impl Serialize) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(256);
-    line.serialize(&mut Serializer::with_formatter(&mut bytes, Ascii)).expect("plain data always serialises");
+    let mut bytes = ascii::json(line);
     bytes.push(b'\n');
     bytes
-}
-
-/// Writes JSON in which every byte is visible ASCII or a space, whatever the strings hold.
-struct Ascii;
-
-impl Formatter for Ascii {
-    fn write_string_fragment<W: ?Sized + io::Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
-        let is_plain = |c: char| matches!(c, ' '..='~');
-        if fragment.chars().all(is_plain) {
-            return writer.write_all(fragment.as_bytes());
-        }
-        for c in fragment.chars() {
-            if is_plain(c) {
-                write!(writer, "{c}")?;
-            } else {
-                c.encode_utf16(&mut [0; 2]).iter().try_for_each(|unit| write!(writer, "\\u{unit:04x}"))?;
-            }
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

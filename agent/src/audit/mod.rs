@@ -1,8 +1,8 @@
 //! The audit log: one line of JSON for each decision of the whitelist, written before what was admitted is sent.
 //!
-//! A thread of its own writes, so that a slow disk stops no link; a bounded queue leads to it. What passes is always on
-//! record: if the queue stays full, because the disk is full or stands still, requests are refused instead of sent
-//! without a line. How many lines were lost meanwhile is written as soon as it works again.
+//! A thread of its own writes, so that a slow disk stops no link; a bounded queue leads to it, and what is sent has its
+//! line in there before. From the first write that fails, or if the queue stays full, requests are refused instead of
+//! sent, until what is queued is written. How many lines were lost meanwhile is written as soon as it works again.
 
 mod line;
 mod writer;
@@ -58,6 +58,7 @@ pub(crate) struct Unrecorded;
 struct State {
     reopen: AtomicBool,
     close: AtomicBool,
+    queued: AtomicU64,
     written: AtomicU64,
     /// Lines lost and not yet accounted for in the log.
     lost: AtomicU64,
@@ -102,13 +103,27 @@ impl AuditLog {
         Ok(Self { queue, state, writer: thread.thread().clone(), ended: Mutex::new(Some(ended)) })
     }
 
-    /// Puts a line into the queue. If that is full, waits; if it stays full, gives up.
+    /// Puts the line of what is to be sent into the queue.
+    ///
+    /// # Errors
+    /// [`Unrecorded`] if the log cannot be written now, or the line is lost: then it must not be sent.
+    pub(crate) async fn record(&self, line: Vec<u8>) -> Result<(), Unrecorded> {
+        if self.state.trouble().is_some() {
+            return Err(self.lose());
+        }
+        self.note(line).await
+    }
+
+    /// Puts the line of a refusal into the queue. If that is full, waits; if it stays full, gives up.
     ///
     /// # Errors
     /// [`Unrecorded`] if the line is lost.
-    pub(crate) async fn record(&self, line: Vec<u8>) -> Result<(), Unrecorded> {
+    pub(crate) async fn note(&self, line: Vec<u8>) -> Result<(), Unrecorded> {
         match self.queue.try_send(Message::Line(line)) {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                self.state.queued.fetch_add(1, Relaxed);
+                Ok(())
+            }
             // Boxed, because it is seldom needed and would make every request's task larger.
             Err(mpsc::error::TrySendError::Full(line)) => Box::pin(self.wait_for_room(line)).await,
             Err(mpsc::error::TrySendError::Closed(_)) => Err(self.lose()),
@@ -121,7 +136,7 @@ impl AuditLog {
             return Err(self.lose());
         }
         if let Ok(sent) = timeout(AUDIT_PATIENCE, self.queue.send(line)).await {
-            return sent.map_err(|_| self.lose());
+            return sent.map(|()| _ = self.state.queued.fetch_add(1, Relaxed)).map_err(|_| self.lose());
         }
         self.state.note_trouble(format!("nothing was written for {} s", AUDIT_PATIENCE.as_secs()));
         Err(self.lose())
@@ -138,16 +153,17 @@ impl AuditLog {
         self.wake();
     }
 
-    /// Writes what is queued, for as long as that may take, and takes nothing more.
+    /// Writes what is queued, unless that cannot be done or lasts too long, and takes nothing more.
     pub(crate) async fn close(&self) {
         self.state.close.store(true, Relaxed);
         self.wake();
-        let ended = self.ended.lock().expect("nothing panics while it holds this").take();
-        if let Some(ended) = ended
-            && timeout(AUDIT_LAST_WORDS, ended).await.is_err()
-        {
-            let lines = AUDIT_LINES - self.queue.capacity();
-            error!(lines, "the audit log cannot be written: its last lines are lost");
+        let Some(ended) = self.ended.lock().expect("nothing panics while it holds this").take() else { return };
+        let in_time = timeout(AUDIT_LAST_WORDS, ended).await.is_ok();
+        let (lines, refused) = self.state.missing();
+        if lines + refused > 0 {
+            let error = self.status().error.filter(|_| in_time);
+            let error = error.unwrap_or_else(|| format!("nothing was written for {} s", AUDIT_LAST_WORDS.as_secs()));
+            error!(lines, refused, error, "the audit log cannot be written: its last lines are lost");
         }
     }
 
@@ -176,11 +192,19 @@ impl State {
         self.lost_ever.fetch_add(lines, Relaxed);
     }
 
+    /// How many decisions have no line in the file: of those that were queued, and of requests that were refused for want
+    /// of a line.
+    fn missing(&self) -> (u64, u64) {
+        // Lines are counted as queued after the writer may have seen them.
+        let lines = self.queued.load(Relaxed).saturating_sub(self.written.load(Relaxed));
+        (lines, self.lost.load(Relaxed))
+    }
+
     /// Shouts once for each time of trouble.
     fn note_trouble(&self, error: String) {
         let mut trouble = self.trouble();
         if trouble.is_none() {
-            error!(error, "the audit log cannot be written: once its queue is full, requests are refused");
+            error!(error, "the audit log cannot be written: until it can, requests are refused");
             *trouble = Some(Trouble { since: SystemTime::now(), error });
         }
     }
@@ -252,10 +276,8 @@ mod tests {
         let open = |name: &str| AuditLog::open(&AuditTarget::File(folder.0.file(name))).map(|_| ());
         assert!(open("").is_err(), "a folder");
         assert!(open("none/log").is_err());
-        let made = std::process::Command::new("mkfifo").arg(folder.0.file("pipe")).status();
-        if made.is_ok_and(|made| made.success()) {
-            assert!(open("pipe").unwrap_err().to_string().contains("a pipe"));
-        }
+        folder.0.pipe("pipe");
+        assert!(open("pipe").unwrap_err().to_string().contains("a pipe"));
     }
 
     /// The device takes nothing, until the way to it leads elsewhere.
@@ -265,15 +287,13 @@ mod tests {
         symlink("/dev/full", folder.0.file("log")).unwrap();
         let log = folder.log();
         log.record(text("first")).await.unwrap();
-        while log.status().error.is_none() {
-            tokio::task::yield_now().await;
-        }
+        until_in_trouble(&log).await;
+        assert_eq!(log.record(text("refused")).await, Err(Unrecorded), "although there is room");
         let mut queued = 0;
-        while log.record(text("queued")).await.is_ok() {
+        while log.note(text("queued")).await.is_ok() {
             queued += 1;
         }
-        assert!(queued <= AUDIT_LINES * 2, "{queued}");
-        assert_eq!(log.record(text("refused")).await, Err(Unrecorded), "at once, by now");
+        assert_eq!(queued, AUDIT_LINES, "a refusal needs room, and no disk");
         assert_eq!((log.status().state, log.status().lost, log.status().written), ("failing", 2, 0));
 
         fs::remove_file(folder.0.file("log")).unwrap();
@@ -288,5 +308,28 @@ mod tests {
         let expected = [vec!["first"], vec!["queued"; queued], vec!["last"]].concat();
         assert_eq!(lines, expected);
         assert!(lost.len() == 1 && lost[0].contains(r#""lines":2,"#), "{lost:?}");
+    }
+
+    #[tokio::test]
+    async fn what_a_close_loses_is_counted() {
+        let folder = Folder::new();
+        symlink("/dev/full", folder.0.file("log")).unwrap();
+        let log = folder.log();
+        log.record(text("first")).await.unwrap();
+        until_in_trouble(&log).await;
+        for _ in 0..AUDIT_LINES - 2 {
+            log.note(text("queued")).await.unwrap();
+        }
+        for _ in 0..3 {
+            log.record(text("refused")).await.unwrap_err();
+        }
+        log.close().await;
+        assert_eq!(log.state.missing(), (AUDIT_LINES as u64 - 1, 3));
+    }
+
+    async fn until_in_trouble(log: &AuditLog) {
+        while log.status().error.is_none() {
+            tokio::task::yield_now().await;
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::{
     io::{self, Write as _},
     os::{
         fd::AsFd as _,
-        unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _},
+        unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     },
     path::Path,
     sync::atomic::Ordering::Relaxed,
@@ -15,7 +15,7 @@ use std::{
 };
 
 use tokio::sync::mpsc;
-use tracing::{error, warn};
+use tracing::warn;
 
 use super::{Message, State, line};
 use crate::{
@@ -53,38 +53,45 @@ impl Writer {
                 self.pending.extend(line);
                 count += 1;
             }
-            match self.write_out(state) {
-                Ok(()) => state.written.fetch_add(count, Relaxed),
-                Err(()) => state.lost_ever.fetch_add(count, Relaxed),
-            };
-            let lost = state.lost.swap(0, Relaxed);
-            if lost > 0 {
-                self.pending.extend(line::lost(lost, SystemTime::now()));
-                // Whatever came of it has been told.
-                let _ = self.write_out(state);
-            }
+            let written = self.write_out(state).map_or_else(|whole| whole, |()| count);
+            state.written.fetch_add(written, Relaxed);
+            self.account(state);
             if state.close.load(Relaxed) {
                 queue.close();
             }
         }
+        self.account(state);
+    }
+
+    /// Writes how many lines are missing, if any are.
+    fn account(&mut self, state: &State) {
+        let lost = state.lost.swap(0, Relaxed);
+        if lost == 0 {
+            return;
+        }
+        self.pending.extend(line::lost(lost, SystemTime::now()));
+        if self.write_out(state).is_err() {
+            state.lost.fetch_add(lost, Relaxed);
+        }
     }
 
     /// Writes all that is pending, however long it takes; but a log that is to be closed is not waited for.
-    fn write_out(&mut self, state: &State) -> Result<(), ()> {
+    ///
+    /// # Errors
+    /// How many lines of it were written whole before the others were given up.
+    fn write_out(&mut self, state: &State) -> Result<(), u64> {
         loop {
             self.follow(state);
-            match self.write() {
-                Ok(()) => {
-                    state.note_success();
-                    return Ok(());
-                }
-                Err(error) if state.close.load(Relaxed) => {
-                    error!(%error, "the audit log cannot be written: its last lines are lost");
-                    self.pending.clear();
-                    self.written = 0;
-                    return Err(());
-                }
-                Err(error) => state.note_trouble(error.to_string()),
+            let Err(error) = self.write() else {
+                state.note_success();
+                return Ok(());
+            };
+            state.note_trouble(error.to_string());
+            if state.close.load(Relaxed) {
+                let whole = self.pending[..self.written].iter().filter(|byte| **byte == b'\n').count();
+                self.pending.clear();
+                self.written = 0;
+                return Err(whole as u64);
             }
             thread::park_timeout(AUDIT_RETRY);
         }
@@ -140,11 +147,8 @@ fn open(target: &AuditTarget) -> io::Result<File> {
 
 /// Only its owner may read what an audit log tells.
 fn open_file(path: &Path) -> io::Result<File> {
-    let kind = fs::metadata(path).map(|metadata| metadata.file_type());
-    if kind.is_ok_and(|kind| kind.is_fifo()) {
-        // Opening it would wait for a reader.
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is a pipe, not a file"));
-    }
+    // Opening one would wait for a reader.
+    settings::file::refuse_pipe(path)?;
     OpenOptions::new().append(true).create(true).mode(0o600).open(path)
 }
 

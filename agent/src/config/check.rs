@@ -3,7 +3,7 @@
 use std::{env, time::Duration};
 
 use settings::{
-    At, Fault, Findings, Invalid, Source, net,
+    At, Fault, Findings, Invalid, Source, file, net,
     net::RawListener,
     units::{count_within, duration_within},
 };
@@ -74,7 +74,10 @@ fn audit_target(text: &str, source: &Source) -> Result<AuditTarget, Fault> {
     match text {
         "" => Err(Fault::new("the path of the audit log is empty", "write stdout, or the path of a file")),
         "stdout" => Ok(AuditTarget::Stdout),
-        path => Ok(AuditTarget::File(source.resolve(path))),
+        path => {
+            let path = source.resolve(path);
+            file::within_a_folder(&path).map(|()| AuditTarget::File(path))
+        }
     }
 }
 

@@ -150,6 +150,7 @@ fn wrong_keys() {
     check("§links: 0\n", &["agent.yaml:4:8", "from 1 to 16"]);
     check("§links: 17\n", &["agent.yaml:4:8", "from 1 to 16"]);
     check("§audit_log: ''\n", &["agent.yaml:4:12", "write stdout, or the path of a file"]);
+    check("§audit_log: none/audit.jsonl\n", &["agent.yaml:4:12", "none, does not exist", "make it"]);
     check("§reresolve: 500ms\n", &["agent.yaml:4:12", "write 1s to 1h"]);
     check("§limits: { requests_per_facade: 1 }\n", &["agent.yaml:4:11", "unknown key"]);
     check("§limits: { window: 16MiB, memory_per_link: 1GiB }\n", &["agent.yaml:4:43", "need 16GiB"]);

@@ -3,7 +3,7 @@
 use std::{io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, StatusCode, header, request};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header, request};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::{
     body::{Body, Incoming},
@@ -18,6 +18,7 @@ use proto::{
     },
     wire::GatewayHello,
 };
+use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -97,7 +98,9 @@ pub(super) fn outcome_of(status: StatusCode, retry_after: Option<Duration>) -> O
 impl Dialer {
     /// Dials once.
     pub(super) async fn dial(&self) -> Result<(GatewayLink, GatewayHello), DialError> {
-        let upgraded = tokio::time::timeout(DIAL, self.upgrade()).await.unwrap_or(Err(DialError::TimedOut))?;
+        let credential = self.credential().await?;
+        let upgrade = self.upgrade(&credential);
+        let upgraded = tokio::time::timeout(DIAL, upgrade).await.unwrap_or(Err(DialError::TimedOut))?;
         let greeting = greet(TokioIo::new(upgraded), self.standing.hello.clone(), self.standing.limits);
         Ok(tokio::time::timeout(GREETING, greeting).await.map_err(|_| DialError::NotGreeted)??)
     }
@@ -105,9 +108,10 @@ impl Dialer {
     /// Shows the gateway a one-time code, and the token that the agent is to be known by. The name that it is known by
     /// from then on.
     pub(super) async fn register(&self, code: &str) -> Result<String, DialError> {
+        let credential = self.credential().await?;
         let registered = async {
             let request = Request::post(&self.url.path).header(REGISTRATION_CODE, sensitive(code));
-            let response = self.ask(self.with_credential(request).await?).await?;
+            let response = self.ask(request, &credential).await?;
             if !response.status().is_success() {
                 return Err(refused(response).await);
             }
@@ -120,37 +124,54 @@ impl Dialer {
         tokio::time::timeout(DIAL, registered).await.unwrap_or(Err(DialError::TimedOut))
     }
 
+    /// Reads what the gateway is shown. It takes none of the gateway's time.
+    async fn credential(&self) -> Result<Credential, DialError> {
+        let tls =
+            if self.url.tls { Some(self.standing.tls.client().await.map_err(DialError::Certificate)?) } else { None };
+        Ok(Credential { authorization: self.standing.authorization().await, tls })
+    }
+
     /// Sends the first request of a new connection to the gateway.
-    async fn ask(&self, request: Request<Empty<Bytes>>) -> Result<Response<Incoming>, DialError> {
+    async fn ask(&self, request: request::Builder, credential: &Credential) -> Result<Response<Incoming>, DialError> {
+        let mut request = request.header(header::HOST, self.url.authority());
+        if let Some(authorization) = credential.authorization.clone() {
+            request = request.header(header::AUTHORIZATION, authorization);
+        }
+        let request = request.body(Empty::new()).map_err(|error| DialError::Upgrade(error.to_string()))?;
+        let tls = credential.tls.clone();
         match &self.way {
             Way::Address(address) => {
                 let stream = TcpStream::connect(address).await.map_err(DialError::Connect)?;
                 tune(&stream).map_err(DialError::Connect)?;
-                self.secure(stream, request).await
+                self.secure(stream, tls, request).await
             }
-            Way::Proxy(proxy) => self.secure(proxy::connect(proxy, &self.url, &self.standing).await?, request).await,
+            Way::Proxy(proxy) => {
+                self.secure(proxy::connect(proxy, &self.url, &self.standing).await?, tls, request).await
+            }
         }
     }
 
-    async fn secure<S>(&self, stream: S, request: Request<Empty<Bytes>>) -> Result<Response<Incoming>, DialError>
+    async fn secure<S>(
+        &self,
+        stream: S,
+        tls: Option<Arc<ClientConfig>>,
+        request: Request<Empty<Bytes>>,
+    ) -> Result<Response<Incoming>, DialError>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let failed = |error: hyper::Error| DialError::Upgrade(error.to_string());
-        if !self.url.tls {
-            return ask(stream, request).await.map_err(failed);
-        }
+        let Some(tls) = tls else { return ask(stream, request).await.map_err(failed) };
         let name =
             ServerName::try_from(self.url.host.clone()).map_err(|error| DialError::Upgrade(error.to_string()))?;
         if self.standing.tls.is_insecure() {
             warn!("insecure_skip_verify: whoever answers is taken for the gateway");
         }
-        let client = self.standing.tls.client().await.map_err(DialError::Certificate)?;
-        let stream = TlsConnector::from(client).connect(name, stream).await.map_err(DialError::Tls)?;
+        let stream = TlsConnector::from(tls).connect(name, stream).await.map_err(DialError::Tls)?;
         ask(stream, request).await.map_err(failed)
     }
 
-    async fn upgrade(&self) -> Result<Upgraded, DialError> {
+    async fn upgrade(&self, credential: &Credential) -> Result<Upgraded, DialError> {
         let key = request_key();
         let request = Request::get(&self.url.path)
             .header(header::CONNECTION, "upgrade")
@@ -158,21 +179,20 @@ impl Dialer {
             .header(header::SEC_WEBSOCKET_VERSION, "13")
             .header(header::SEC_WEBSOCKET_KEY, &key)
             .header(header::SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL);
-        let response = self.ask(self.with_credential(request).await?).await?;
+        let response = self.ask(request, credential).await?;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             return Err(refused(response).await);
         }
         check(response.headers(), &key)?;
         hyper::upgrade::on(response).await.map_err(|error| DialError::Upgrade(error.to_string()))
     }
+}
 
-    async fn with_credential(&self, request: request::Builder) -> Result<Request<Empty<Bytes>>, DialError> {
-        let mut request = request.header(header::HOST, self.url.authority());
-        if let Some(authorization) = self.standing.authorization().await {
-            request = request.header(header::AUTHORIZATION, authorization);
-        }
-        request.body(Empty::new()).map_err(|error| DialError::Upgrade(error.to_string()))
-    }
+/// What the agent proves itself with, as the files held it at the beginning of the dial.
+struct Credential {
+    authorization: Option<HeaderValue>,
+    /// For `wss://`.
+    tls: Option<Arc<ClientConfig>>,
 }
 
 /// A gateway's answer to a code.

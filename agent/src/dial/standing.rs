@@ -6,10 +6,14 @@ use http::HeaderValue;
 use proto::{session, wire::AgentHello};
 use rustls::ClientConfig;
 use settings::Token;
+use tokio::time::timeout;
 use tracing::warn;
 
 use super::tls::{self, Tls};
-use crate::config::{Config, GatewayUrl, Proxy};
+use crate::{
+    config::{Config, GatewayUrl, Proxy},
+    limits::READ_CREDENTIAL,
+};
 
 /// What one configuration says about links. A link keeps what it began with, but for the services.
 #[derive(Debug)]
@@ -66,14 +70,26 @@ impl Standing {
     pub(super) async fn authorization(&self) -> Option<HeaderValue> {
         let mut token = self.token.clone()?;
         if let Some(path) = self.token_file.clone() {
-            match tokio::task::spawn_blocking(move || Token::from_file(&path)).await {
-                Ok(Ok(fresh)) => token = fresh,
-                Ok(Err(fault)) => warn!(%fault, "the token cannot be read again: the last one is shown"),
-                Err(panic) => warn!(%panic, "the token cannot be read again: the last one is shown"),
+            match in_time(move || Token::from_file(&path))
+                .await
+                .and_then(|read| read.map_err(|fault| fault.to_string()))
+            {
+                Ok(fresh) => token = fresh,
+                Err(fault) => warn!(fault, "the token cannot be read again: the last one is shown"),
             }
         }
         Some(sensitive(&format!("Bearer {}", token.expose())))
     }
+}
+
+/// What a reading of files gives, which may have to wait for a file system.
+///
+/// # Errors
+/// Why there is nothing: it takes too long.
+pub(super) async fn in_time<T: Send + 'static>(read: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
+    let read = timeout(READ_CREDENTIAL, tokio::task::spawn_blocking(read)).await;
+    let read = read.map_err(|_| format!("reading it takes longer than {} s", READ_CREDENTIAL.as_secs()))?;
+    read.map_err(|panic| panic.to_string())
 }
 
 /// A secret as the value of a header: what prints headers hides it.

@@ -13,6 +13,7 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use settings::Fault;
 
+use super::standing::in_time;
 use crate::config::{CertificateFiles, Config};
 
 /// What dials by `wss://` go by.
@@ -51,8 +52,7 @@ impl Tls {
     pub(super) async fn client(&self) -> Result<Arc<ClientConfig>, String> {
         let Some(files) = self.certificate.clone() else { return Ok(self.without_certificate.clone()) };
         let verifies = self.verifies.clone();
-        let made = tokio::task::spawn_blocking(move || proven(&verifies, &files)).await;
-        let made = made.map_err(|panic| panic.to_string())?;
+        let made = in_time(move || proven(&verifies, &files)).await?;
         made.map(Arc::new).map_err(|error| error.to_string())
     }
 }

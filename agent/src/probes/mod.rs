@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use crate::{
+    ascii,
     audit::{AuditLog, AuditStatus},
     counters::StepCounted,
     links::Links,
@@ -239,8 +240,7 @@ fn text(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
 }
 
 fn json(status: StatusCode, value: &impl Serialize) -> Response<Full<Bytes>> {
-    let body = serde_json::to_vec(value).expect("plain data always serialises");
-    answer(status, "application/json", body.into())
+    answer(status, "application/json", ascii::json(value).into())
 }
 
 fn answer(status: StatusCode, content_type: &'static str, body: Bytes) -> Response<Full<Bytes>> {

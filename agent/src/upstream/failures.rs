@@ -12,6 +12,7 @@ use super::{
     NoAnswer,
     upload::{Activity, UploadError},
 };
+use crate::config::Protocol;
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +49,17 @@ pub(super) fn not_opened(why: NotOpened, limit: Duration) -> Failure {
 
 pub(super) fn too_late(limit: Duration) -> Failure {
     Failure::new(FailureCode::UpstreamTimeout, format!("the upstream did not begin to answer within {limit:?}"))
+}
+
+/// What it means that no answer has begun within `limit`.
+pub(super) fn overdue(limit: Duration, activity: &Activity, protocol: Protocol) -> Failure {
+    // By HTTP/2 half a body may be a client's turn in a conversation (gRPC), and the next one the upstream's.
+    if activity.is_starved() && protocol == Protocol::Http1 {
+        let message =
+            format!("the request's body stopped coming: it is not whole, and nothing of it came for {limit:?}");
+        return Failure::new(FailureCode::BadRequest, message);
+    }
+    too_late(limit)
 }
 
 /// What it means that a request brought an error instead of an answer.

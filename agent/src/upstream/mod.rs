@@ -45,7 +45,7 @@ use self::{
     connections::Connections,
     conversation::{Answer, Conversation, SendError},
     download::download,
-    failures::{NotOpened, no_answer, not_opened, too_late},
+    failures::{NotOpened, no_answer, not_opened, overdue, too_late},
     upload::{Activity, Upload},
 };
 use crate::{
@@ -264,7 +264,7 @@ impl Upstream {
                         responder.set_deadline(rest);
                         responder.poll_stopped(cx).map(|_| Err(NoAnswer::Cancelled))
                     }
-                    _ => Poll::Ready(Err(NoAnswer::Failed(too_late(limit)))),
+                    _ => Poll::Ready(Err(NoAnswer::Failed(overdue(limit, activity, self.settings.protocol)))),
                 },
             }
         })

@@ -3,7 +3,7 @@
 use std::{
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -41,13 +41,15 @@ pub(super) struct Activity(Option<Arc<Mutex<Sofar>>>);
 struct Sofar {
     /// When a piece of it last moved.
     moved: Instant,
+    /// Whether the upstream takes more of it than has come.
+    starved: bool,
     /// Why it will not be whole. A shared connection would not say what made it give up.
     failed: Option<UploadError>,
 }
 
 impl Upload {
     pub(super) fn new(body: Body, max_body: Option<u64>) -> (Self, Activity) {
-        let sofar = || Arc::new(Mutex::new(Sofar { moved: Instant::now(), failed: None }));
+        let sofar = || Arc::new(Mutex::new(Sofar { moved: Instant::now(), starved: false, failed: None }));
         let activity = Activity((!body.is_end_stream()).then(sofar));
         (Self { body: Some(body), room: max_body, activity: activity.clone() }, activity)
     }
@@ -75,6 +77,11 @@ impl Activity {
         self.0.as_ref().map(|sofar| lock(sofar).moved.elapsed())
     }
 
+    /// Whether it is the client who keeps the body waiting, and not the upstream.
+    pub(super) fn is_starved(&self) -> bool {
+        self.0.as_ref().is_some_and(|sofar| lock(sofar).starved)
+    }
+
     /// Why the body could not be sent to its end, if it could not.
     pub(super) fn failure(&self) -> Option<UploadError> {
         self.0.as_ref().and_then(|sofar| lock(sofar).failed.clone())
@@ -82,7 +89,13 @@ impl Activity {
 
     fn note(&self, failed: Option<&UploadError>) {
         if let Some(sofar) = &self.0 {
-            *lock(sofar) = Sofar { moved: Instant::now(), failed: failed.cloned() };
+            *lock(sofar) = Sofar { moved: Instant::now(), starved: false, failed: failed.cloned() };
+        }
+    }
+
+    fn starve(&self) {
+        if let Some(sofar) = &self.0 {
+            lock(sofar).starved = true;
         }
     }
 }
@@ -97,7 +110,11 @@ impl http_body::Body for Upload {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
-        let frame = ready!(Pin::new(body).poll_frame(cx)).map(|frame| self.judge(frame?));
+        let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) else {
+            self.activity.starve();
+            return Poll::Pending;
+        };
+        let frame = frame.map(|frame| self.judge(frame?));
         self.activity.note(frame.as_ref().and_then(|frame| frame.as_ref().err()));
         Poll::Ready(frame)
     }

@@ -143,7 +143,7 @@ impl StateFile {
     pub(crate) fn open(path: &Path) -> Result<(Self, Decisions), StateError> {
         let file = Self(path.to_owned());
         let mut text = String::new();
-        match File::open(path).and_then(|opened| opened.take(STATE_BYTES).read_to_string(&mut text)) {
+        match settings::file::open(path).and_then(|opened| opened.take(STATE_BYTES).read_to_string(&mut text)) {
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 file.write(&Decisions::default())?;

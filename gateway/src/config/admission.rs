@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use http::HeaderName;
-use settings::{Fault, Findings, report::one_of, units::duration_within};
+use settings::{Fault, Findings, file, report::one_of, units::duration_within};
 
 use super::raw::RawConfig;
 
@@ -32,8 +32,12 @@ pub(super) fn check(raw: &RawConfig, found: &mut Findings<'_>) -> Option<(Admiss
     let hold = found.or(raw.admission_hold.as_ref(), LONGEST_HOLD, held);
     let words = [("auto", false), ("approve", true)];
     let approve = found.or(raw.admission.as_ref(), false, |text| one_of(text, &words));
-    let state_file = raw.state_file.as_ref().map(|file| found.source().resolve(&file.value));
-    let (approve, hold) = (approve?, hold?);
+    let source = found.source();
+    let state_file = found.optional(raw.state_file.as_ref(), |path| {
+        let path = source.resolve(path);
+        file::within_a_folder(&path).map(|()| path)
+    });
+    let (approve, hold, state_file) = (approve?, hold?, state_file?);
     let place = raw.admission.as_ref().map(|text| text.place);
     if approve && raw.admin.is_none() {
         let what = "with `admission: approve` and no `admin` listener nobody could approve an agent";

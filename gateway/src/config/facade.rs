@@ -1,9 +1,9 @@
 //! A facade's keys, checked: one listener, one way to find the service.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use proto::wire::ServiceName;
-use settings::{At, Entries, Fault, Findings, Place, Text, report::one_of, units::duration_within};
+use settings::{At, Entries, Fault, Findings, Place, Text, file, report::one_of, units::duration_within};
 
 use super::{Facade, Forwarded, Hosts, Listen, Routing, Tls, listen, raw::RawFacade, tls};
 
@@ -53,6 +53,9 @@ fn listen(raw: &At<RawFacade>, found: &mut Findings<'_>) -> Option<Listen> {
     let (text, source) = (raw.value.listen.as_ref(), found.source());
     let mut listen = found.required(text, (Some(raw.place), missing), |text| listen::listen(text, source));
     let rights = found.optional(raw.value.mode.as_ref(), listen::mode)?;
+    if let (Some(Listen::Unix { path, .. }), Some(text)) = (&listen, text) {
+        has_folder(path, text.place, found)?;
+    }
     match (&mut listen, rights, &raw.value) {
         (Some(Listen::Tcp(_)), Some(_), RawFacade { mode: Some(text), .. }) => {
             let fault = Fault::new("`mode` has no meaning for an address", "remove `mode`, or listen on unix:/PATH");
@@ -68,6 +71,16 @@ fn listen(raw: &At<RawFacade>, found: &mut Findings<'_>) -> Option<Listen> {
         }
         _ => listen,
     }
+}
+
+/// A folder in `/run` may come with the service whose it is (systemd's `RuntimeDirectory`): that is only warned of.
+fn has_folder(socket: &Path, place: Place, found: &mut Findings<'_>) -> Option<()> {
+    match file::within_a_folder(socket) {
+        Err(fault) if socket.starts_with("/run") || socket.starts_with("/var/run") => found.warn(place, fault),
+        Err(fault) => return refuse(place, fault, found),
+        Ok(()) => {}
+    }
+    Some(())
 }
 
 fn forwarded(word: &str) -> Result<Forwarded, Fault> {
@@ -227,8 +240,8 @@ mod tests {
 
     #[test]
     fn unix_sockets() {
-        let listen = |more: &str| good(&format!("{{ listen: unix:a.sock, service: a{more} }}")).listen;
-        let socket = |mode| Listen::Unix { path: "/etc/reachback/a.sock".into(), mode };
+        let listen = |more: &str| good(&format!("{{ listen: unix:/a.sock, service: a{more} }}")).listen;
+        let socket = |mode| Listen::Unix { path: "/a.sock".into(), mode };
         assert_eq!(listen(""), socket(0o600));
         assert_eq!(listen(", mode: 0660"), socket(0o660));
         assert_eq!(listen(", mode: '666'"), socket(0o666));
@@ -237,6 +250,8 @@ mod tests {
         wrong(&[&with("tls: { cert_file: a.pem }")], &["a Unix socket needs no TLS"]);
         wrong(&["{ listen: 127.0.0.1:2, service: a, mode: 600 }"], &["no meaning for an address"]);
         wrong(&["{ listen: 'unix:', service: a }"], &["3:15", "names no file"]);
+        wrong(&["{ listen: unix:/none/a.sock, service: a }"], &["3:15", "/none, does not exist", "make it"]);
+        good("{ listen: unix:/run/none/a.sock, service: a }");
         let twice = ["{ listen: unix:/a, service: a }", "{ listen: unix:/a, service: b }"];
         wrong(&twice, &["gateway.yaml:4:15", "listens on unix:/a already"]);
     }

@@ -160,6 +160,11 @@ fn wrong_keys() {
 }
 
 #[test]
+fn a_state_file_needs_a_folder() {
+    check("@state_file: none/state.json\n", &["gateway.yaml:3:13", "none, does not exist", "make it"]);
+}
+
+#[test]
 fn wrong_addresses() {
     check("@admin: { listen: 0.0.0.0:7101 }\n", &["gateway.yaml:3:18", "must be loopback", "write 127.0.0.1:7101"]);
     check("@admin: {}\n", &["gateway.yaml:3:8", "`admin` has no address"]);

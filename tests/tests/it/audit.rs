@@ -203,7 +203,7 @@ async fn a_full_disk_stops_requests_and_loses_none() {
             break answer;
         }
         sent += 1;
-        assert!(sent < 10_000, "the queue has no bound");
+        assert!(sent <= 2048, "more than wait to be written");
     };
     assert_eq!((refused.status(), refused.failure()), (503, Some("overloaded")), "{}", refused.text());
     assert!(refused.text().contains(r#""retry_safe":true"#) && refused.text().contains("audit log"));
@@ -213,12 +213,14 @@ async fn a_full_disk_stops_requests_and_loses_none() {
     let ready =
         client::http().get(format!("http://{}/readyz", scene.bridge.agent.address("admin"))).send().await.unwrap();
     assert_eq!(ready.status(), 503);
+    assert_eq!(client.call("GET", "/bytes/1", "").await.status(), 503, "as /readyz says");
+    assert_eq!(client.call("GET", "/admin", "").await.status(), 403, "a refusal is answered, and queued");
 
     fs::remove_file(scene.log()).unwrap();
-    let lines = scene.lines(sent + 1).await;
-    let (lost, lines): (Vec<&Value>, Vec<&Value>) = lines.iter().partition(|line| line["verdict"] == "lost");
-    assert_eq!((lines.len(), lost.len()), (sent, 1));
-    assert_eq!(lost[0]["lines"], 1);
+    let lines = scene.lines(sent + 2).await;
+    let of = |verdict: &str| lines.iter().filter(|line| line["verdict"] == verdict).collect::<Vec<_>>();
+    assert_eq!((of("allowed").len(), of("denied").len(), of("lost").len()), (sent, 1, 1));
+    assert_eq!(of("lost")[0]["lines"], 2);
     let writing = |status: &Value| (status["audit_log"]["state"] == "writing").then_some(());
     scene.bridge.agent.until_status("the end of the trouble", writing).await;
     assert_eq!(scene.calls("GET", "/bytes/1").await, 200);
@@ -270,5 +272,16 @@ async fn standard_output_is_for_the_audit_log_alone() {
     // The ordinary log says so at the start, and with each denial.
     agent.line(&["WARN", "`orders` is in audit mode"]).await;
     agent.line(&["WARN", "would deny, but sent", "mode=\"audit\"", "method=PATCH"]).await;
-    agent.line(&["WARN", "denied", "mode=\"audit\"", "control character"]).await;
+    agent.line(&["WARN", "denied", "reason=\"", "control character", "\" mode=\"audit\""]).await;
+}
+
+#[tokio::test]
+async fn a_stop_says_how_many_lines_it_loses() {
+    let (_gateway, mut agent, facade, upstream, _folder) = process("audit_log: /dev/full").await;
+    while call(facade, "GET", "/bytes/1", "").await.status() == 200 {}
+    assert_eq!(call(facade, "GET", "/bytes/1", "").await.status(), 503);
+    agent.signal("TERM");
+    assert_eq!(agent.code().await, Some(0));
+    let lines = format!("lines={} refused=2", upstream.counts().requests);
+    agent.line(&["ERROR", "its last lines are lost", "No space left", &lines]).await;
 }

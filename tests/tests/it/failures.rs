@@ -7,6 +7,7 @@ use reachback_tests::{
     wait::within,
 };
 use serde_json::{Value, json};
+use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 /// Checks everything that a failure says (`docs/errors.md`).
 fn check(answer: &Answer, status: u16, code: &str, proxy_error: &str, source: &str, retry_safe: bool) {
@@ -52,6 +53,35 @@ async fn a_silent_upstream() {
     let answer = call(bridge.facade(), "GET", "/silent", "").await;
     check(&answer, 504, "upstream_timeout", "http_response_timeout", "upstream", false);
     bridge.upstream.until("the upstream's connection to end", |counts| counts.open == 0).await;
+}
+
+/// It is told from an upstream that does not read, and from one that has it all and is silent.
+#[tokio::test]
+async fn a_body_that_stands_still_is_its_clients_fault() {
+    let bridge = Bridge::with(Setup { service: "response_timeout: 300ms", ..Setup::default() }).await;
+    for (framing, begun) in [("Content-Length: 50", "abc"), ("Transfer-Encoding: chunked", "3\r\nabc\r\n")] {
+        let mut client = Raw::connect(bridge.facade()).await;
+        client.send(format!("POST /silent HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n{begun}")).await;
+        let answer = client.answer("POST").await;
+        check(&answer, 400, "bad_request", "http_request_error", "agent", false);
+        assert!(answer.text().contains("the request's body stopped coming"), "{}", answer.text());
+    }
+    let mut client = Raw::connect(bridge.facade()).await;
+    client.send("POST /silent HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n").await;
+    check(&client.answer("POST").await, 504, "upstream_timeout", "http_response_timeout", "upstream", false);
+
+    let stream = std::net::TcpStream::connect(bridge.facade()).unwrap();
+    stream.set_nonblocking(true).unwrap();
+    let mut sender = TcpStream::from_std(stream.try_clone().unwrap()).unwrap();
+    let sending = tokio::spawn(async move {
+        let head = b"POST /stall HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n";
+        sender.write_all(head).await.unwrap();
+        // Until nobody takes any more, or the connection is closed.
+        while sender.write_all(&[0; 64 * 1024]).await.is_ok() {}
+    });
+    let answer = Raw::new(TcpStream::from_std(stream).unwrap()).answer("POST").await;
+    check(&answer, 504, "upstream_timeout", "http_response_timeout", "upstream", false);
+    sending.abort();
 }
 
 #[tokio::test]

@@ -221,6 +221,23 @@ async fn no_secret_is_ever_shown() {
     }
 }
 
+/// Opening one would wait for ever; a hung file system cannot be made here.
+#[tokio::test]
+async fn a_pipe_for_a_token_holds_up_neither_a_dial_nor_the_end() {
+    let folder = Scratch::new();
+    folder.write("token", TOKEN);
+    let mut agent = agent("127.0.0.1:9".parse().unwrap(), "token_file: token", &folder);
+    agent.line(&["no link"]).await;
+    fs::remove_file(folder.file("token")).unwrap();
+    folder.pipe("token");
+    agent.line(&["the token cannot be read again: the last one is shown", "it is a pipe, not a file"]).await;
+    agent.signal("TERM");
+    assert_eq!(agent.code().await, Some(0));
+    let (code, said) = run_with(&["check", "--config", agent.file().to_str().unwrap()], "").await;
+    assert_eq!(code, 2, "{said}");
+    assert!(said.contains("the token file") && said.contains("it is a pipe, not a file"), "{said}");
+}
+
 /// An agent that has registered, and what registering has printed.
 async fn register(folder: &Scratch, tunnel: SocketAddr, codes: &TotpSecret) -> (Process, String) {
     let keys = "token_file: own.token\nca_file: ca.pem";

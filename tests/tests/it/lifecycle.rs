@@ -1,6 +1,9 @@
 //! Life and death of real processes: any start order, kill -9 on either side, drain, restart.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    fs,
+    net::{IpAddr, SocketAddr},
+};
 
 use futures_util::StreamExt as _;
 use reachback_tests::{
@@ -250,4 +253,22 @@ async fn a_drain_does_not_last_for_ever() {
     assert_eq!(gateway.code().await, Some(0));
     assert!(client.try_answer("GET").await.is_none_or(|answer| answer.status() == 502));
     place.upstream.until("the upstream's connections to end", |counts| counts.open == 0).await;
+}
+
+/// A file that gives nothing, as on a file system that stands still, is a pipe here: `--config <(...)` may be one.
+#[tokio::test]
+async fn a_file_that_cannot_be_read_to_its_end_does_not_hold_up_the_end() {
+    let (folder, upstream) = (Scratch::new(), Upstream::start().await);
+    folder.pipe("agent.yaml");
+    let pipe = folder.file("agent.yaml");
+    let mut agent = Process::start_with(&["agent", "--config", "agent.yaml"], &folder);
+    let yaml = bridge::agent_yaml("127.0.0.1:9".parse().unwrap(), upstream.address(), Setup::default());
+    let written = pipe.clone();
+    within("the first reading", tokio::task::spawn_blocking(move || fs::write(written, yaml))).await.unwrap().unwrap();
+    agent.line(&["no link"]).await;
+    agent.signal("HUP");
+    let opened = tokio::task::spawn_blocking(move || fs::OpenOptions::new().write(true).open(pipe));
+    let _holds_it = within("the second reading", opened).await.unwrap().unwrap();
+    agent.signal("TERM");
+    assert_eq!(agent.code().await, Some(0));
 }
