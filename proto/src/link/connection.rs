@@ -41,7 +41,14 @@ impl Connection {
     /// # Errors
     /// [`OpenError`] if not.
     pub fn can_open(&self) -> Result<(), OpenError> {
-        self.shared.with(|inner| inner.session.can_open())
+        self.shared.with(|inner| match inner.session.can_open() {
+            // Perhaps it is only that time has passed.
+            Err(OpenError::Full) => {
+                inner.session.note_time(tokio::time::Instant::now().into_std());
+                inner.session.can_open()
+            }
+            other => other,
+        })
     }
 
     /// Says which services this agent offers from now on, in place of those of its hello. Whoever announces more often

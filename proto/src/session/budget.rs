@@ -1,4 +1,4 @@
-//! A token bucket: how often a peer may do what costs us work.
+//! A token bucket: how often a peer may do what costs work.
 
 use std::time::{Duration, Instant};
 
@@ -18,12 +18,16 @@ impl Budget {
 
     /// Takes one token, or says that there is none.
     pub(super) fn spend(&mut self, now: Instant) -> bool {
-        let full_at = self.full_at.max(now) + self.interval;
-        let affordable = full_at - now <= self.interval * self.burst;
+        let affordable = self.affords(1, now);
         if affordable {
-            self.full_at = full_at;
+            self.full_at = self.full_at.max(now) + self.interval;
         }
         affordable
+    }
+
+    /// Whether there are so many tokens.
+    pub(super) fn affords(&self, count: u32, now: Instant) -> bool {
+        self.full_at.saturating_duration_since(now) + self.interval * count <= self.interval * self.burst
     }
 }
 
@@ -39,7 +43,9 @@ mod tests {
         for (ms, allowed) in
             [(0, true), (0, true), (0, true), (0, false), (499, false), (500, true), (500, false), (60_000, true)]
         {
+            assert_eq!(budget.affords(1, at(ms)), allowed, "at {ms} ms");
             assert_eq!(budget.spend(at(ms)), allowed, "at {ms} ms");
         }
+        assert!(budget.affords(2, at(60_000)) && !budget.affords(3, at(60_000)));
     }
 }

@@ -234,8 +234,11 @@ impl Session {
     }
 
     fn handle_reset(&mut self, id: StreamId, code: ResetCode, message: String) -> Result<(), SessionError> {
-        if self.side == Side::Agent {
-            self.cancelled()?;
+        match self.side {
+            Side::Agent => self.cancelled()?,
+            // There was no room: the agent counts that as well.
+            Side::Gateway if code == ResetCode::Refused => _ = self.cancels.spend(self.now),
+            Side::Gateway => {}
         }
         let Some(stream) = self.known(id)? else { return self.stray() };
         if stream.is_over() {

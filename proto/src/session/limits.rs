@@ -61,8 +61,14 @@ pub const STRAYS: u32 = 256;
 /// Streams that a peer may open and abandon: this many at once, and never fewer than twice the streams it may have,
 /// for all its clients may hang up together …
 pub const CANCEL_BURST: u32 = 8192;
-/// … and this many a second for ever.
+/// … and this many a second for ever. The gateway keeps to half of either, because one stream may count twice (refused
+/// for want of room, and reset before that was heard) and because what is sent over some time may arrive at once.
 pub const CANCELS_PER_SECOND: u32 = 4096;
+
+/// The burst for a link of so many streams.
+pub(super) fn cancel_burst(streams: u32) -> u32 {
+    CANCEL_BURST.max(streams.saturating_mul(2))
+}
 
 /// WebSocket pings: this many at once …
 pub const PING_BURST: u32 = 32;

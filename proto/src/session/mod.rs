@@ -121,6 +121,7 @@ pub struct Session {
     orphaned: u64,
     /// Control frames for ended streams that may still be on their way.
     strays: u32,
+    /// Cancelled streams: those of the peer (agent), or this side's own, kept to half of what the agent bears (gateway).
     cancels: Budget,
     pings: Budget,
     notices: Budget,
@@ -160,11 +161,12 @@ impl Session {
             growth: limits.growth,
             orphaned: 0,
             strays: limits::STRAYS,
-            cancels: Budget::new(
-                limits::CANCEL_BURST.max(limits.streams.saturating_mul(2)),
-                limits::CANCELS_PER_SECOND,
-                now,
-            ),
+            cancels: match side {
+                Side::Agent => Budget::new(limits::cancel_burst(limits.streams), limits::CANCELS_PER_SECOND, now),
+                Side::Gateway => {
+                    Budget::new(limits::cancel_burst(peer.streams) / 2, limits::CANCELS_PER_SECOND / 2, now)
+                }
+            },
             pings: Budget::new(limits::PING_BURST, limits::PINGS_PER_SECOND, now),
             notices: Budget::new(limits::NOTICE_BURST, 1, now),
             going_away: false,

@@ -1,6 +1,9 @@
 //! The application's verbs.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
@@ -44,10 +47,22 @@ impl Session {
             return Err(OpenError::Draining);
         }
         let most = self.limits.streams.min(self.peer.streams) as usize;
-        if self.streams.len() >= most || self.control.len() >= CONTROL_FRAMES {
+        if self.streams.len() >= most || self.control.len() >= CONTROL_FRAMES || !self.may_cancel_all() {
             return Err(OpenError::Full);
         }
         Ok(())
+    }
+
+    /// Whether all streams, and one more, could be cancelled now within what the agent bears: what clients do must not
+    /// cost the link.
+    fn may_cancel_all(&self) -> bool {
+        let streams = u32::try_from(self.streams.len()).unwrap_or(u32::MAX);
+        self.cancels.affords(streams.saturating_add(1), self.now)
+    }
+
+    /// Takes note of the time. On a link where nothing comes in nothing else does.
+    pub fn note_time(&mut self, now: Instant) {
+        self.now = self.now.max(now);
     }
 
     /// The answer's head, once it is there (gateway). `Ok(None)`: an event will tell.
@@ -194,6 +209,9 @@ impl Session {
         }
         // A request that no byte was sent of is forgotten: its head is skipped when its turn comes.
         if id <= self.last_sent {
+            if self.side == Side::Gateway {
+                self.cancels.spend(self.now);
+            }
             self.control.push_back(Frame::Reset { id, code, message: message.to_owned() });
         }
         self.abandon(id, &StreamError::Reset { code, message: message.to_owned() });

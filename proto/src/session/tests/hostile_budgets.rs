@@ -6,7 +6,7 @@ use http::StatusCode;
 
 use super::{
     hostile::{Alone, ask, say},
-    pair::{Pair, SMALL, body, packets, response, trailers},
+    pair::{Pair, SMALL, body, packets, request, response, trailers},
 };
 use crate::{
     session::{
@@ -79,6 +79,38 @@ fn every_client_of_a_large_link_hangs_up_at_once() {
     }
     alone.take(&ask(1_000_000, true)).unwrap();
     assert_eq!(alone.take(&say("reset", 1_000_000, CANCEL)), over("too many cancelled streams"));
+}
+
+/// Clients that only come to hang up must not cost the link: it is there for others, too.
+#[test]
+fn a_gateway_cancels_no_more_than_an_agent_bears() {
+    let mut pair = Pair::new(Limits { streams: 256, ..SMALL }, Limits { streams: 256, ..SMALL });
+    let mut seconds = [0; 4];
+    for opened in &mut seconds {
+        loop {
+            let ids: Vec<StreamId> = std::iter::from_fn(|| pair.gateway.open(request(), true).ok()).collect();
+            pair.carry();
+            for id in &ids {
+                pair.gateway.release_writer(*id);
+                pair.gateway.release_reader(*id);
+            }
+            // An agent that would say that it is too much fails in here.
+            pair.carry();
+            for id in &ids {
+                pair.agent.release_writer(*id);
+                pair.agent.release_reader(*id);
+            }
+            pair.carry();
+            *opened += u32::try_from(ids.len()).unwrap();
+            if ids.is_empty() {
+                break;
+            }
+        }
+        pair.now += Duration::from_secs(1);
+        pair.gateway.note_time(pair.now);
+    }
+    assert_eq!(seconds[0], CANCEL_BURST / 2);
+    assert!(seconds[1..].iter().all(|&opened| opened == CANCELS_PER_SECOND / 2), "{seconds:?}");
 }
 
 #[test]
@@ -250,7 +282,7 @@ fn what_waits_for_a_peer_that_does_not_read() {
 fn a_gateway_whose_agent_does_not_read_opens_no_more() {
     let mut alone = Alone::gateway(Limits { streams: 10, ..SMALL });
     let mut opened = 0;
-    while let Ok(id) = alone.session.open(super::pair::request(), false) {
+    while let Ok(id) = alone.session.open(request(), false) {
         opened += 1;
         assert!(alone.session.write(id, &mut body(10)).is_ok());
         alone.release(id.0);
@@ -258,7 +290,7 @@ fn a_gateway_whose_agent_does_not_read_opens_no_more() {
     assert_eq!(opened, CONTROL_FRAMES - 1, "stream 3 waits already");
     assert!(alone.session.control.len() <= CONTROL_FRAMES);
     packets(&mut alone.session);
-    assert!(alone.session.open(super::pair::request(), true).is_ok());
+    assert!(alone.session.open(request(), true).is_ok());
 }
 
 #[test]
