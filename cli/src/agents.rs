@@ -63,18 +63,29 @@ pub(crate) async fn run(AgentsArgs { admin, action }: AgentsArgs) -> Result<(), 
     if code != StatusCode::OK {
         return Err(answer["error"].as_str().map_or_else(|| not_a_gateway(admin), |why| Exit::failed(plain(why))));
     }
-    println!("{}", told(&agent, &answer));
+    println!("{}", told(verb, &agent, &answer));
     Ok(())
 }
 
 /// What a decision has come to.
-fn told(agent: &str, answer: &Value) -> String {
+fn told(verb: &str, agent: &str, answer: &Value) -> String {
     let names = answer["services"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    let services: Vec<&str> = names.collect();
-    let services = if services.is_empty() { "no services".to_owned() } else { services.join(", ") };
-    match (answer["decision"].as_str(), &answer["links_closed"]) {
-        (Some("approved"), _) => format!("{} is approved for {services}", plain(agent)),
-        (_, closed) => format!("{} is rejected from now on; links closed: {closed}", plain(agent)),
+    let services = plain(&names.collect::<Vec<_>>().join(", "));
+    let (proven, closed) = (answer["proven"] == true, &answer["links_closed"]);
+    let agent = plain(agent);
+    match (verb, services.is_empty()) {
+        ("approve", false) => format!("{agent} is approved for {services}"),
+        ("approve", true) if proven => {
+            format!("{agent} is approved, for the services that the gateway's file permits it")
+        }
+        ("approve", true) => {
+            format!("{agent} is rejected no more; what it offers is not approved by that")
+        }
+        ("revoke", true) if !proven && *closed == 0 => {
+            format!("no agent of the name {agent} is known here: it is sent away should it come")
+        }
+        ("revoke", _) => format!("{agent} is revoked, and sent away from now on; links closed: {closed}"),
+        _ => format!("{agent} is rejected, and sent away from now on"),
     }
 }
 
@@ -206,11 +217,18 @@ mod tests {
 
     #[test]
     fn what_a_decision_has_come_to() {
-        let check = |answer: Value, expected: &str| assert_eq!(told("a\u{1b}", &answer), expected);
-        check(json!({ "decision": "approved", "services": ["x", "y"] }), "a\\u{1b} is approved for x, y");
-        check(
-            json!({ "decision": "rejected", "services": [], "links_closed": 2 }),
-            "a\\u{1b} is rejected from now on; links closed: 2",
-        );
+        let check = |verb: &str, proven: bool, services: &[&str], links_closed: usize, expected: &str| {
+            let answer = json!({ "proven": proven, "services": services, "links_closed": links_closed });
+            assert_eq!(told(verb, "a\u{1b}", &answer), format!("a\\u{{1b}} is {expected}"));
+        };
+        check("approve", true, &["x", "y"], 0, "approved for x, y");
+        check("approve", true, &[], 0, "approved, for the services that the gateway's file permits it");
+        check("approve", false, &[], 0, "rejected no more; what it offers is not approved by that");
+        check("reject", true, &["x"], 0, "rejected, and sent away from now on");
+        check("revoke", true, &[], 0, "revoked, and sent away from now on; links closed: 0");
+        check("revoke", false, &["x"], 0, "revoked, and sent away from now on; links closed: 0");
+        check("revoke", false, &[], 2, "revoked, and sent away from now on; links closed: 2");
+        let unknown = told("revoke", "x", &json!({ "proven": false, "services": [], "links_closed": 0 }));
+        assert_eq!(unknown, "no agent of the name x is known here: it is sent away should it come");
     }
 }

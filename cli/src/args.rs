@@ -3,9 +3,8 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Parser, Subcommand, ValueEnum};
-use settings::Invalid;
 
-use crate::{agents::AgentsArgs, allow::args::AllowArgs};
+use crate::{agents::AgentsArgs, allow::args::AllowArgs, exit::Exit, role::Role};
 
 /// Call REST APIs behind a firewall that permits outbound connections only.
 ///
@@ -116,7 +115,7 @@ pub(crate) enum TokenCommand {
        reachback gateway --listen ADDR --facade ADDR=SERVICE... [--token-file FILE]")]
 pub(crate) struct GatewayArgs {
     /// The configuration file
-    #[arg(long, value_name = "FILE", required_unless_present = "listen")]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["listen", "facades", "token_file"])]
     #[arg(conflicts_with_all = ["listen", "facades", "token_file"])]
     config: Option<PathBuf>,
     /// Where agents connect: a loopback address, such as 127.0.0.1:7100
@@ -131,15 +130,20 @@ pub(crate) struct GatewayArgs {
 }
 
 impl GatewayArgs {
+    /// Whether there is a file that can change.
+    pub(crate) fn has_file(&self) -> bool {
+        self.config.is_some()
+    }
+
     /// The configuration, checked.
-    pub(crate) fn config(self) -> Result<gateway::config::Config, Invalid> {
+    pub(crate) fn config(self) -> Result<gateway::config::Config, Exit> {
         match self.config {
-            Some(file) => gateway::config::Config::load(&file),
-            None => gateway::config::Config::from_flags(&gateway::config::Flags {
+            Some(file) => gateway::config::Config::load(&file).map_err(|why| Role::Gateway.refuses(&file, why)),
+            None => Ok(gateway::config::Config::from_flags(&gateway::config::Flags {
                 listen: self.listen.unwrap_or_default(),
                 facades: self.facades,
                 token_file: self.token_file,
-            }),
+            })?),
         }
     }
 }
@@ -151,7 +155,7 @@ impl GatewayArgs {
                        [--token-file FILE] [--name NAME]")]
 pub(crate) struct AgentArgs {
     /// The configuration file
-    #[arg(long, value_name = "FILE", required_unless_present = "gateways")]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["gateways", "services", "allow", "token_file", "name"])]
     #[arg(conflicts_with_all = ["gateways", "services", "allow", "token_file", "name"])]
     config: Option<PathBuf>,
     /// A gateway to dial, such as ws://127.0.0.1:7100; can be repeated
@@ -172,17 +176,22 @@ pub(crate) struct AgentArgs {
 }
 
 impl AgentArgs {
+    /// Whether there is a file that can change.
+    pub(crate) fn has_file(&self) -> bool {
+        self.config.is_some()
+    }
+
     /// The configuration, checked.
-    pub(crate) fn config(self) -> Result<agent::config::Config, Invalid> {
+    pub(crate) fn config(self) -> Result<agent::config::Config, Exit> {
         match self.config {
-            Some(file) => agent::config::Config::load(&file),
-            None => agent::config::Config::from_flags(&agent::config::Flags {
+            Some(file) => agent::config::Config::load(&file).map_err(|why| Role::Agent.refuses(&file, why)),
+            None => Ok(agent::config::Config::from_flags(&agent::config::Flags {
                 gateways: self.gateways,
                 services: self.services,
                 allow: self.allow,
                 token_file: self.token_file,
                 name: self.name,
-            }),
+            })?),
         }
     }
 }
@@ -231,6 +240,23 @@ mod tests {
         }
         for args in bad {
             assert_eq!(parse(args).expect_err("wrong usage").exit_code(), 2, "{args:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_beside_a_flag_is_no_file() {
+        for (args, missing) in [
+            (&["gateway", "--facade", "a"][..], "--listen"),
+            (&["gateway", "--token-file", "t"], "--listen"),
+            (&["gateway", "--listen", "a"], "--facade"),
+            (&["agent", "--service", "a"], "--gateway"),
+            (&["agent", "--allow", "a"], "--service"),
+            (&["agent", "--name", "a"], "--gateway"),
+            (&["agent", "--gateway", "a"], "--service"),
+        ] {
+            let error = Args::try_parse_from([&["reachback"], args].concat()).expect_err("wrong usage").to_string();
+            let (required, _) = error.split_once("Usage").expect("it shows the usage");
+            assert!(required.contains(missing) && !required.contains("--config"), "{args:?}: {error}");
         }
     }
 }

@@ -6,24 +6,15 @@ use agent::{config::Protocol, whitelist::Mode};
 use gateway::config::{Admission, Agents, Facade, Forwarded, Hosts, Routing};
 use settings::{
     Limits, Source,
-    report::did_you_mean,
     units::{show, show_bytes},
 };
 
-use crate::exit::Exit;
-
-/// Whose configuration a file is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Role {
-    Gateway,
-    Agent,
-}
+use crate::{exit::Exit, role::Role};
 
 /// Checks a file and prints what it would do, and what may not be meant.
 pub(crate) fn check(path: &Path) -> Result<(), Exit> {
     let source = Source::read(path)?;
-    let keys = settings::yaml::keys(&source)?;
-    let role = role(&keys).ok_or_else(|| unknown(&source))?;
+    let role = Role::of(&source)?.ok_or_else(|| unknown(&source))?;
     let (lines, warnings) = match role {
         Role::Gateway => {
             let config = gateway::config::Config::from_source(&source)?;
@@ -34,7 +25,6 @@ pub(crate) fn check(path: &Path) -> Result<(), Exit> {
             (of_agent(&config), config.warnings)
         }
     };
-    let role = if role == Role::Gateway { "a gateway's" } else { "an agent's" };
     println!("{} is {role} configuration, and good.\n", source.name());
     let width = lines.iter().map(|(what, _)| what.chars().count()).max().unwrap_or(0);
     for (what, value) in lines {
@@ -55,27 +45,6 @@ fn unknown(source: &Source) -> Exit {
  = an agent's has some of: {agent}",
         source.name()
     ))
-}
-
-/// Keys that both sides have. They tell nothing, not even as another key misspelt.
-const OF_BOTH: &[&str] = &["name", "admin", "health", "services", "limits", "drain_grace"];
-
-/// The role whose own keys a file has more of; a misspelt key counts, but less than a correct one.
-fn role(keys: &[String]) -> Option<Role> {
-    let score = |own: &[&str]| -> usize {
-        let key = |key: &String| match did_you_mean(key, own) {
-            Some(own) if own == key => 10,
-            Some(_) => 1,
-            None => 0,
-        };
-        keys.iter().filter(|key| !OF_BOTH.contains(&key.as_str())).map(key).sum()
-    };
-    let (gateway, agent) = (score(gateway::config::KEYS_OF_ITS_OWN), score(agent::config::KEYS_OF_ITS_OWN));
-    match gateway.cmp(&agent) {
-        std::cmp::Ordering::Greater => Some(Role::Gateway),
-        std::cmp::Ordering::Less => Some(Role::Agent),
-        std::cmp::Ordering::Equal => None,
-    }
 }
 
 type Lines = Vec<(String, String)>;
@@ -214,27 +183,4 @@ fn of_agent(config: &agent::config::Config) -> Lines {
     lines.push(line("resolving", format!("every {}", show(config.reresolve))));
     lines.push(line("drain", format!("up to {}", show(config.drain_grace))));
     lines
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_role_is_seen_from_the_keys() {
-        let check = |keys: &[&str], expected| {
-            let owned: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
-            assert_eq!(role(&owned), expected, "{keys:?}");
-        };
-        check(&["listen", "facades"], Some(Role::Gateway));
-        check(&["name", "gateways", "services"], Some(Role::Agent));
-        check(&["facade", "admin"], Some(Role::Gateway));
-        check(&["gateway"], Some(Role::Agent));
-        check(&["name", "admin", "limits"], None);
-        check(&["unrelated"], None);
-        check(&[], None);
-        check(&["listen", "services"], Some(Role::Gateway));
-        check(&["services"], None);
-        check(&["listen", "gateways"], None);
-    }
 }

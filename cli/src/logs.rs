@@ -36,7 +36,8 @@ pub(crate) fn start(args: &LogArgs, default: &str) -> Result<(), Exit> {
             "{origin} is not a log filter: {filter:?}: {error}\n = write error, warn, info, debug or trace"
         ))
     })?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter);
+    // Whoever reads the log may be gone, as a terminal is at SIGHUP: to complain about that there would be a panic.
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).log_internal_errors(false);
     match args.log_format {
         LogFormat::Text => {
             let fields = debug_fn(shown::field).delimited(" ");

@@ -11,15 +11,18 @@ mod exit;
 mod logs;
 mod memory;
 mod register;
+mod role;
 mod shown;
 mod signals;
 mod token;
 
-use std::{process::ExitCode, time::Duration};
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use agent::Agent;
 use clap::Parser as _;
 use gateway::Gateway;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
@@ -57,9 +60,13 @@ fn run(part: impl Future<Output = Result<(), Exit>>) -> Result<(), Exit> {
 }
 
 async fn gateway(args: GatewayArgs) -> Result<(), Exit> {
+    let has_file = args.has_file();
     let config = args.config()?;
     config.warnings.iter().for_each(|warning| warn!("{warning}"));
-    let shutdown = signals::shutdown().map_err(Exit::failed)?;
+    let shutdown = shutdown(has_file)?;
+    if has_file {
+        tokio::spawn(say_at_hangup(signals::hangup().map_err(Exit::failed)?));
+    }
     let gateway = Gateway::bind(config).await.map_err(Exit::failed)?;
     for (what, address) in gateway.addresses() {
         info!(%what, %address, "listening");
@@ -70,15 +77,30 @@ async fn gateway(args: GatewayArgs) -> Result<(), Exit> {
 }
 
 async fn agent(args: AgentArgs) -> Result<(), Exit> {
+    let has_file = args.has_file();
     let config = args.config()?;
     config.warnings.iter().for_each(|warning| warn!("{warning}"));
-    let shutdown = signals::shutdown().map_err(Exit::failed)?;
-    let hangup = signals::hangup().map_err(Exit::failed)?;
-    let agent = Agent::bind(config).await.map_err(Exit::failed)?.with_hangup(hangup);
+    let shutdown = shutdown(has_file)?;
+    let mut agent = Agent::bind(config).await.map_err(Exit::failed)?;
+    if has_file {
+        agent = agent.with_hangup(signals::hangup().map_err(Exit::failed)?);
+    }
     for (what, address) in agent.addresses() {
         info!(%what, %address, "listening");
     }
     agent.run(shutdown).await;
     info!("stopped");
     Ok(())
+}
+
+fn shutdown(has_file: bool) -> Result<CancellationToken, Exit> {
+    if has_file { signals::shutdown() } else { signals::shutdown_or_hangup() }.map_err(Exit::failed)
+}
+
+/// A gateway reads certificates and keys again by itself, and its file not at all.
+async fn say_at_hangup(hangup: Arc<Notify>) {
+    loop {
+        hangup.notified().await;
+        warn!("a gateway reads its configuration at the start only: restart it for a change");
+    }
 }

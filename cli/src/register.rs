@@ -7,7 +7,7 @@ use std::{
 
 use agent::register::{Code, RegisterError, Registered, register};
 
-use crate::exit::Exit;
+use crate::{exit::Exit, role::Role};
 
 /// Longest line that is read in search of a code, in bytes.
 const LINE_BYTES: u64 = 256;
@@ -15,7 +15,7 @@ const LINE_BYTES: u64 = 256;
 pub(crate) async fn run(config: PathBuf) -> Result<(), Exit> {
     let code = tokio::task::spawn_blocking(code).await.map_err(Exit::failed)??;
     let Registered { gateways, token_file, .. } = register(&config, &code).await.map_err(|error| match error {
-        RegisterError::Invalid(invalid) => Exit::from(invalid),
+        RegisterError::Invalid(invalid) => Role::Agent.refuses(&config, invalid),
         error => Exit::failed(error),
     })?;
     for (gateway, name) in gateways {

@@ -1,6 +1,7 @@
-//! SIGTERM and SIGINT: the first begins the drain, the second ends the process at once. SIGHUP: look again.
+//! SIGTERM and SIGINT: the first begins the drain, the second ends the process at once. SIGHUP: look again where there is
+//! a file to look at; otherwise the terminal is gone, and the drain begins.
 
-use std::{io, process, sync::Arc};
+use std::{fs, io, process, sync::Arc};
 
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -14,12 +15,28 @@ use tracing::warn;
 /// # Errors
 /// If the handlers cannot be installed.
 pub(crate) fn shutdown() -> io::Result<CancellationToken> {
+    ending(None)
+}
+
+/// The same for a process without a file, which SIGHUP ends as well. It counts once: whoever closes a terminal may send
+/// it twice. Where it is ignored, as under `nohup`, it stays so.
+///
+/// # Errors
+/// As [`shutdown`].
+pub(crate) fn shutdown_or_hangup() -> io::Result<CancellationToken> {
+    ending(if is_hangup_ignored() { None } else { Some(signal(SignalKind::hangup())?) })
+}
+
+fn ending(mut hangup: Option<Signal>) -> io::Result<CancellationToken> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let shutdown = CancellationToken::new();
     let begun = shutdown.clone();
     tokio::spawn(async move {
-        next(&mut terminate, &mut interrupt).await;
+        tokio::select! {
+            () = next(&mut terminate, &mut interrupt) => {}
+            Some(()) = async { hangup.as_mut()?.recv().await } => {}
+        }
         begun.cancel();
         next(&mut terminate, &mut interrupt).await;
         warn!("second signal: ending at once");
@@ -42,6 +59,13 @@ pub(crate) fn hangup() -> io::Result<Arc<Notify>> {
         }
     });
     Ok(notified)
+}
+
+/// Whether the process was started with SIGHUP ignored (proc(5): `SigIgn`, whose lowest bit is the first signal's).
+fn is_hangup_ignored() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
 }
 
 async fn next(terminate: &mut Signal, interrupt: &mut Signal) {

@@ -1,7 +1,11 @@
 //! `reachback token`: a token for an agent and the line by which a gateway knows it; a secret for registration codes,
 //! and its current code.
 
-use std::{path::Path, time::SystemTime};
+use std::{
+    io::{self, IsTerminal as _},
+    path::Path,
+    time::SystemTime,
+};
 
 use gateway::config::{TokenDigest, TotpSecret};
 use settings::Token;
@@ -30,14 +34,16 @@ fn new(agent: Option<&str>) -> Result<(), Exit> {
     Ok(())
 }
 
-/// Prints the secret alone to standard output, and what to do with it to standard error.
+/// Prints the secret alone to standard output, and what to do with it to standard error: with the secret once more, as
+/// authenticator apps take it, if somebody reads along there, and not if that is kept in a log.
 fn secret(agent: Option<&str>) -> Result<(), Exit> {
     let agent = agent.map(settings::net::name).transpose().map_err(Exit::usage)?;
     let mut random = [0; SECRET_BYTES];
     getrandom::fill(&mut random).map_err(Exit::failed)?;
     let secret = TotpSecret::new(&random).map_err(Exit::failed)?;
     println!("{}", secret.base32());
-    eprintln!("{}", advice_for_codes(&secret, agent.as_deref().unwrap_or("NAME")));
+    let shown = if io::stderr().is_terminal() { secret.base32() } else { "SECRET".to_owned() };
+    eprintln!("{}", advice_for_codes(&shown, agent.as_deref().unwrap_or("NAME")));
     Ok(())
 }
 
@@ -50,8 +56,7 @@ fn code(file: &Path) -> Result<(), Exit> {
     Ok(())
 }
 
-fn advice_for_codes(secret: &TotpSecret, agent: &str) -> String {
-    let text = secret.base32();
+fn advice_for_codes(secret: &str, agent: &str) -> String {
     format!(
         "
 The secret is shown only once. Put it into a file that only the gateway can read, and name that in gateway.yaml:
@@ -62,7 +67,7 @@ The secret is shown only once. Put it into a file that only the gateway can read
 
 Codes come from `reachback token code --secret-file {agent}.totp`, or from any authenticator app that is given
 
-  otpauth://totp/Reachback:{agent}?secret={text}&issuer=Reachback
+  otpauth://totp/Reachback:{agent}?secret={secret}&issuer=Reachback
 
 Beside the agent, whose token_file must not be there yet: reachback register --config agent.yaml"
     )
@@ -90,7 +95,7 @@ mod tests {
     #[test]
     fn a_secret_for_codes_and_where_it_goes() {
         let secret = TotpSecret::new(&[0xab; SECRET_BYTES]).unwrap();
-        let advice = advice_for_codes(&secret, "warehouse-7");
+        let advice = advice_for_codes(&secret.base32(), "warehouse-7");
         let (_, rest) = advice.split_once("otpauth://totp/Reachback:warehouse-7?secret=").unwrap();
         let (text, _) = rest.split_once('&').unwrap();
         assert_eq!(TotpSecret::parse(text), Ok(secret));

@@ -5,6 +5,7 @@
 mod folder;
 
 use std::{
+    fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
     process::{Child, Command, Stdio},
@@ -18,11 +19,7 @@ use settings::scratch::{AGENT, GATEWAY};
 
 impl Folder {
     fn start(&self, args: &[&str]) -> Running {
-        let mut child = self.command(args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let (send, log) = mpsc::channel();
-        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| send.send(line)));
-        Running { child, log }
+        Running::of(&mut self.command(args))
     }
 }
 
@@ -36,6 +33,14 @@ struct Running {
 }
 
 impl Running {
+    fn of(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let (send, log) = mpsc::channel();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| send.send(line)));
+        Self { child, log }
+    }
+
     /// Reads the log up to a line that holds all of `words`.
     fn line_with(&mut self, words: &[&str]) -> String {
         let mut seen = Vec::new();
@@ -100,6 +105,8 @@ fn a_secret_makes_codes() {
     let made = folder.check(&["token", "secret", "--agent", "edge-1"], 0, &["otpauth://totp/Reachback:edge-1?"]);
     let secret = String::from_utf8(made.stdout).unwrap();
     assert_eq!(secret.trim().len(), 32, "160 bits in base32, and nothing else");
+    let advice = String::from_utf8(made.stderr).unwrap();
+    assert!(!advice.contains(secret.trim()), "what is no terminal may be a log: {advice}");
     folder.write("edge-1.totp", &secret);
     let shown = folder.check(&["token", "code", "--secret-file", "edge-1.totp"], 0, &["this one is good for"]);
     let code = String::from_utf8(shown.stdout).unwrap();
@@ -251,16 +258,69 @@ fn what_audit_mode_has_seen_can_be_learned_and_enforced() {
     }
 }
 
+/// With flags, from a terminal that is gone.
+const WITH_FLAGS: [(&[&str], &str); 2] = [
+    (&["agent", "--gateway", "ws://127.0.0.1:1", "--service", "orders=http://127.0.0.1:1"], "no link"),
+    (&["gateway", "--listen", "127.0.0.1:0", "--facade", "127.0.0.1:0=orders"], "listening"),
+];
+
 #[test]
-fn a_hangup_does_not_kill_an_agent_without_a_file() {
+fn a_hangup_drains_what_has_no_file() {
     let folder = Folder::new();
-    let args = ["agent", "--gateway", "ws://127.0.0.1:1", "--service", "orders=http://127.0.0.1:1"];
-    let mut agent = folder.start(&args);
-    agent.line_with(&["no link"]);
-    agent.signal("HUP");
-    agent.line_with(&["there is no configuration file that could be read again"]);
-    agent.signal("TERM");
-    assert_eq!(agent.code(), Some(0));
+    for (args, up) in WITH_FLAGS {
+        let mut running = folder.start(args);
+        running.line_with(&[up]);
+        running.signal("HUP");
+        running.line_with(&["draining"]);
+        running.line_with(&["stopped"]);
+        assert_eq!(running.code(), Some(0), "{args:?}");
+    }
+}
+
+#[test]
+fn a_log_that_nobody_reads_any_more_breaks_nothing() {
+    let folder = Folder::new();
+    for (args, up) in WITH_FLAGS {
+        let mut child = folder.command(args).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        lines.find(|line| line.as_ref().unwrap().contains(up)).unwrap().unwrap();
+        drop(lines);
+        let mut running = Running { child, log: mpsc::channel().1 };
+        running.signal("HUP");
+        assert_eq!(running.code(), Some(0), "{args:?}");
+    }
+}
+
+#[test]
+fn a_hangup_that_is_ignored_stays_so() {
+    let folder = Folder::new();
+    for (args, up) in WITH_FLAGS {
+        let mut command = Command::new("sh");
+        command.args(["-c", "trap '' HUP; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_reachback")]).args(args);
+        let mut running = Running::of(command.current_dir(folder.0.path()));
+        running.line_with(&[up]);
+        running.signal("HUP");
+        let status = fs::read_to_string(format!("/proc/{}/status", running.child.id())).unwrap();
+        let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap().trim();
+        assert_eq!(u64::from_str_radix(ignored, 16).unwrap() & 1, 1, "{args:?}");
+        running.signal("TERM");
+        assert_eq!(running.code(), Some(0), "{args:?}");
+    }
+}
+
+#[test]
+fn a_hangup_tells_that_a_gateway_is_to_be_restarted() {
+    let folder = Folder::new();
+    let ports = ["7080", "7081", "7082", "7100", "7101"];
+    folder.write("gateway.yaml", &ports.iter().fold(GATEWAY.to_owned(), |text, port| text.replace(port, "0")));
+    let mut gateway = folder.start(&["gateway", "--config", "gateway.yaml"]);
+    gateway.line_with(&["listening", "tunnel"]);
+    for _ in 0..2 {
+        gateway.signal("HUP");
+        gateway.line_with(&["WARN", "restart it for a change"]);
+    }
+    gateway.signal("TERM");
+    assert_eq!(gateway.code(), Some(0));
 }
 
 #[test]

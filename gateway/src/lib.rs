@@ -91,8 +91,11 @@ impl Gateway {
     /// # Errors
     /// [`BindError`] for the first that cannot be had.
     pub async fn bind(config: Config) -> Result<Self, BindError> {
-        let proven = matches!(config.agents, Agents::Listed(_));
-        let admission = Admission::open(config.admission, proven, config.state_file.as_deref())?;
+        let names = match &config.agents {
+            Agents::Anyone => None,
+            Agents::Listed(agents) => Some(agents.iter().map(|agent| agent.name.clone()).collect()),
+        };
+        let admission = Admission::open(config.admission, names, config.state_file.as_deref())?;
         let tunnel = bind("tunnel", config.listen.into(), config.tls.as_ref(), HANDSHAKE).await?;
         let tunnel = Server { listener: tunnel.listener.in_turns(), ..tunnel };
         let applications = Arc::new(Room::for_facades(config.facades.len(), room::descriptors()));

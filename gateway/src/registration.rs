@@ -193,7 +193,7 @@ mod tests {
     fn registrar() -> Arc<Registrar> {
         let secret = |name: &str, bytes| (name.to_owned(), TotpSecret::new(bytes).unwrap());
         let secrets = vec![secret("a", SECRET), secret("b", b"another secret of b's")];
-        let admission = Admission::open(crate::config::Admission::Auto, true, None).unwrap();
+        let admission = Admission::open(crate::config::Admission::Auto, Some(Vec::new()), None).unwrap();
         Arc::new(Registrar { admission: Arc::new(admission), secrets, wrong: Mutex::default() })
     }
 

@@ -26,6 +26,13 @@ impl Fault {
         Self { what: what.into(), remedy: remedy.into(), offset: None, hide_rest: false, hide_value: false }
     }
 
+    /// Says what else can be done.
+    #[must_use]
+    pub fn or(mut self, remedy: &str) -> Self {
+        self.remedy = format!("{}; {remedy}", self.remedy);
+        self
+    }
+
     /// Points at one byte of the value instead of at the whole of it.
     #[must_use]
     pub fn at_byte(mut self, offset: usize) -> Self {
@@ -274,15 +281,25 @@ fn hide_userinfo(line: &mut [char]) {
     }
 }
 
-/// The known word that was probably meant.
+/// The known word that was probably meant: the first that the word is the beginning of, or else the one most like it.
 #[must_use]
 pub fn did_you_mean<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     // Below 0.8 the guesses of Jaro-Winkler begin to be wrong ones.
     const LIKENESS: f64 = 0.8;
     let spelt = word.to_ascii_lowercase().replace('-', "_");
+    let goes_on = |known: &&&str| known.strip_prefix(&*spelt).is_some_and(|rest| rest.starts_with('_'));
+    if let (Some(first), false) = (known.iter().find(goes_on), known.contains(&&*spelt)) {
+        return Some(first);
+    }
     let likeness = |known: &&&str| (strsim::jaro_winkler(&spelt, known) * 1e6) as u64;
     let best = known.iter().max_by_key(likeness)?;
     (strsim::jaro_winkler(&spelt, best) >= LIKENESS).then_some(best)
+}
+
+/// The known word that is one slip away: a letter too many, too few or another, or two of them swapped.
+#[must_use]
+pub fn one_slip_from<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    known.iter().copied().find(|known| strsim::osa_distance(word, known) == 1)
 }
 
 /// One of a few words.
@@ -359,7 +376,7 @@ mod tests {
             ("facade", Some("facades")),
             ("token-file", Some("token_file")),
             ("Listen", Some("listen")),
-            ("token", Some("token_env")),
+            ("token", Some("token_file")),
             ("servces", Some("services")),
             ("upstream", None),
             ("", None),

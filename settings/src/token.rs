@@ -34,9 +34,7 @@ impl Token {
         let wrong = |what: String| Err(Fault::new(what, remedy));
         match text.len() {
             0 => wrong("the token is empty".to_owned()),
-            _ if !text.bytes().all(|byte| byte.is_ascii_graphic()) => {
-                wrong("the token holds a space, a line break or another byte that is not visible ASCII".to_owned())
-            }
+            _ if !text.bytes().all(|byte| byte.is_ascii_graphic()) => wrong(misfit(text)),
             length if length < SHORTEST => {
                 wrong(format!("the token is only {length} bytes long; it must have at least {SHORTEST}"))
             }
@@ -89,8 +87,25 @@ impl fmt::Debug for Token {
     }
 }
 
-/// Reads the token that `token_file` or `token_env` names; `Some(None)` if neither is given.
-pub fn token(found: &mut Findings<'_>, file: Option<&Text>, env: Option<&Text>) -> Option<Option<Token>> {
+/// What does not belong into a token, and where its first occurrence is.
+fn misfit(text: &str) -> String {
+    let at = text.bytes().take_while(u8::is_ascii_graphic).count();
+    let what = match text.as_bytes().get(at) {
+        Some(b' ') => "a space",
+        Some(b'\t') => "a tab",
+        Some(b'\n' | b'\r') => "a line break",
+        _ => "something that is not visible ASCII",
+    };
+    if at == 0 {
+        format!("the token begins with {what}")
+    } else {
+        format!("the token holds {what} behind its first {at} bytes")
+    }
+}
+
+/// Reads the token that `token_file` or `token_env` names; `Some(None)` if neither is given. `makes` says what makes
+/// the file, should it not be there.
+pub fn token(found: &mut Findings<'_>, file: Option<&Text>, env: Option<&Text>, makes: &str) -> Option<Option<Token>> {
     match (file, env) {
         (Some(_), Some(env)) => {
             let fault = Fault::new("the token is given twice", "keep either `token_file` or `token_env`");
@@ -99,7 +114,9 @@ pub fn token(found: &mut Findings<'_>, file: Option<&Text>, env: Option<&Text>) 
         }
         (Some(file), None) => {
             let path = found.source().resolve(&file.value);
-            found.parsed(file, |_| Token::from_file(&path)).map(Some)
+            let is_there = || path.try_exists().unwrap_or(true);
+            let with_hint = |fault: Fault| if is_there() { fault } else { fault.or(makes) };
+            found.parsed(file, |_| Token::from_file(&path).map_err(with_hint)).map(Some)
         }
         (None, env) => found.optional(env, Token::from_env),
     }
@@ -123,6 +140,19 @@ mod tests {
         {
             assert!(Token::new(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn what_does_not_belong_into_a_token_and_where() {
+        let check = |text: &str, expected: &str| {
+            let said = Token::new(text).unwrap_err().to_string();
+            assert!(said.starts_with(&format!("the token {expected}; ")), "{said}");
+        };
+        check("0123456789abcdef\n0123456789abcdef\n", "holds a line break behind its first 16 bytes");
+        check("0123456789abcdef\r\n\r\n", "holds a line break behind its first 16 bytes");
+        check(" 0123456789abcdef", "begins with a space");
+        check("0123456789\tabcdef", "holds a tab behind its first 10 bytes");
+        check("0123456789abcdefé", "holds something that is not visible ASCII behind its first 16 bytes");
     }
 
     #[test]

@@ -17,9 +17,26 @@ pub fn duration(text: &str) -> Result<Duration, Fault> {
         "h" => 60 * 60 * 1000,
         "" if number == 0 => 1,
         "" => return Err(Fault::new(format!("`{text}` lacks a unit"), format!("write {text}s or {text}ms"))),
-        _ => return Err(not_a_duration(text)),
+        _ => {
+            return Err(meant(number, unit).map_or_else(
+                || not_a_duration(text),
+                |meant| Fault::new(format!("`{text}` is not a duration"), format!("write {meant}")),
+            ));
+        }
     };
     number.checked_mul(millis).map(Duration::from_millis).ok_or_else(|| not_a_duration(text))
+}
+
+/// The same with a unit that is known.
+fn meant(number: u64, unit: &str) -> Option<String> {
+    match unit {
+        "msec" | "millis" => Some(format!("{number}ms")),
+        "S" | "sec" | "secs" | "second" | "seconds" => Some(format!("{number}s")),
+        "M" | "min" | "mins" | "minute" | "minutes" => Some(format!("{number}m")),
+        "H" | "hr" | "hrs" | "hour" | "hours" => Some(format!("{number}h")),
+        "d" | "day" | "days" => Some(format!("{}h", number.checked_mul(24)?)),
+        _ => None,
+    }
 }
 
 fn not_a_duration(text: &str) -> Fault {
@@ -131,6 +148,9 @@ mod tests {
         }
         for text in ["", "s", "5", "1.5s", "-1s", "5sec", "1m30s", "99999999999999999h", "5S"] {
             assert!(duration(text).is_err(), "{text}");
+        }
+        for (text, meant) in [("10min", "10m"), ("5 secs", "5s"), ("1d", "24h"), ("2hours", "2h"), ("5S", "5s")] {
+            assert!(duration(text).unwrap_err().to_string().ends_with(&format!("; write {meant}")), "{text}");
         }
         for text in ["500ms", "5s", "2m", "1h", "90s", "0s"] {
             assert_eq!(show(duration(text).unwrap()), text);

@@ -1,6 +1,7 @@
 //! What an agent is told to do, checked: a [`Config`] exists only if it can be carried out as it stands.
 
 mod check;
+mod method;
 mod proxy;
 mod raw;
 mod rule;

@@ -10,7 +10,7 @@ use settings::{
 };
 
 use super::{
-    Protocol,
+    Protocol, method,
     raw::{RawQuery, RawRule},
     service::{WAITS, WAITS_OR_NONE},
 };
@@ -46,6 +46,9 @@ fn check(raw: &TextOr<Keys<RawRule>>, around: Around, found: &mut Findings<'_>) 
         TextOr::Other(long) => check_long(&long.value.0, long.place, found),
         _ => found.parsed(&raw.text(found.source())?, short),
     }?;
+    for doubt in rule.methods().iter().filter_map(method::doubt) {
+        found.warn(raw.place(), doubt);
+    }
     if rule.moves_nowhere() {
         let text = "MOVE and COPY name a second path in `Destination`, and this rule lists none of its values under \
                     `headers`: whatever names one is denied";
@@ -350,6 +353,13 @@ mod tests {
     fn doubtful_rules_are_warned_about() {
         let warnings = |rules: &str| config(rules).unwrap().warnings;
         assert!(warnings("    - MOVE /a\n").iter().any(|text| text.starts_with("agent.yaml:6:7: MOVE and COPY")));
+        let slips = warnings("    - GTE /a\n    - { path: /b, methods: [PUT, \"DELTE\"] }\n    - PURGE,PRINT /c\n");
+        let slips: Vec<_> = slips.iter().filter(|text| text.contains("did you mean")).collect();
+        assert!(slips.len() == 2 && slips[0].starts_with("agent.yaml:6:7: GTE is allowed"), "{slips:?}");
+        assert!(
+            slips[1].starts_with("agent.yaml:7:7: DELTE") && slips[1].ends_with("did you mean DELETE?"),
+            "{slips:?}"
+        );
         let listed = "    - { path: /a, methods: [MOVE], headers: { destination: /b } }\n";
         assert!(warnings(listed).iter().all(|text| !text.contains("MOVE")), "{:?}", warnings(listed));
         assert!(warnings("      []\n").iter().any(|text| text.contains("nothing of `orders` is allowed")));

@@ -158,7 +158,7 @@ fn wrong_keys() {
 
 #[test]
 fn wrong_tokens_and_authorities() {
-    check("§token_file: none.token\n", &["agent.yaml:4:13", "none.token cannot be read"]);
+    check("§token_file: none.token\n", &["agent.yaml:4:13", "none.token cannot be read", "; `reachback register`"]);
     check("§token_file: short.token\n", &["agent.yaml:4:13", "only 5 bytes"]);
     check("§token_file: x\ntoken_env: Y\n", &["agent.yaml:5:12", "given twice"]);
     check("§ca_file: none.pem\n", &["agent.yaml:4:10", "none.pem cannot be read"]);

@@ -8,6 +8,9 @@ use settings::{At, Fault, Findings, Token, pem, units::switch};
 
 use super::{GatewayUrl, raw::RawConfig};
 
+/// What to do where the token is not there yet.
+const MAKES_TOKENS: &str = "`reachback register` puts a token there for a code from whoever runs the gateway";
+
 /// The agent's own certificate. Only where it is: each dial reads it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -39,7 +42,7 @@ pub(super) struct Trust {
 }
 
 pub(super) fn check(raw: &RawConfig, gateways: Option<&[At<GatewayUrl>]>, found: &mut Findings<'_>) -> Option<Trust> {
-    let token = settings::token::token(found, raw.token_file.as_ref(), raw.token_env.as_ref());
+    let token = settings::token::token(found, raw.token_file.as_ref(), raw.token_env.as_ref(), MAKES_TOKENS);
     let certificate = certificate(raw, found);
     let ca = authorities(raw, found);
     let insecure = found.or(raw.insecure_skip_verify.as_ref(), false, switch);

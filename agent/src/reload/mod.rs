@@ -46,10 +46,7 @@ impl Reloader {
             match self.current.origin.clone() {
                 Some(origin) => self.follow(&origin).await,
                 None => loop {
-                    if timeout(RELOAD_POLL, self.asked.notified()).await.is_ok() {
-                        self.reopen_audit();
-                        info!("there is no configuration file that could be read again");
-                    }
+                    let _ = timeout(RELOAD_POLL, self.asked.notified()).await;
                     self.take_fresh_token().await;
                 },
             }

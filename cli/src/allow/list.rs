@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use agent::{
-    config::{self, Service},
+    config::Service,
     whitelist::{Mode, Rule},
 };
 use http::Method;
@@ -11,12 +11,12 @@ use serde_json::{Value, json};
 use settings::report::did_you_mean;
 
 use crate::{
-    allow::{args::ListArgs, print},
+    allow::{args::ListArgs, print, services_of},
     exit::Exit,
 };
 
 pub(super) fn run(args: &ListArgs) -> Result<(), Exit> {
-    let services = config::load_services(&args.config)?;
+    let services = services_of(&args.config)?;
     let chosen: Vec<&Service> = match &args.service {
         Some(name) => vec![one(&services, name)?],
         None => services.iter().collect(),

@@ -8,13 +8,16 @@ mod list;
 mod percent;
 mod test;
 
-use std::io::{self, ErrorKind, Write as _};
+use std::{
+    io::{self, ErrorKind, Write as _},
+    path::Path,
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header};
 use proto::wire::{RequestHead, RequestId, ServiceName};
 
-use crate::{allow::args::AllowCommand, exit::Exit};
+use crate::{allow::args::AllowCommand, exit::Exit, role::Role};
 
 pub(crate) fn run(args: &args::AllowArgs) -> Result<(), Exit> {
     match &args.command {
@@ -23,6 +26,11 @@ pub(crate) fn run(args: &args::AllowArgs) -> Result<(), Exit> {
         AllowCommand::Learn(args) => learn::run(args),
         AllowCommand::Import(args) => import::run(args),
     }
+}
+
+/// The services of an agent's file.
+fn services_of(file: &Path) -> Result<Vec<agent::config::Service>, Exit> {
+    agent::config::load_services(file).map_err(|why| Role::Agent.refuses(file, why))
 }
 
 /// Writes to standard output. A reader that has seen enough, such as `head`, is none of our errors.

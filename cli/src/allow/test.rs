@@ -9,12 +9,12 @@ use proto::wire::{RequestHead, ServiceName};
 use serde_json::{Value, json};
 
 use crate::{
-    allow::{args::TestArgs, head, print},
+    allow::{args::TestArgs, head, print, services_of},
     exit::Exit,
 };
 
 pub(super) fn run(args: &TestArgs) -> Result<(), Exit> {
-    let services = config::load_services(&args.config)?;
+    let services = services_of(&args.config)?;
     let head = requested(args)?;
     let explanation = config::whitelist(&services).explain(&head);
     let answer = if args.json {

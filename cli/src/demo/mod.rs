@@ -51,7 +51,7 @@ const CALLS: [Call; 3] = [
 
 /// Runs until a signal.
 pub(crate) async fn run() -> Result<(), Exit> {
-    let shutdown = signals::shutdown().map_err(Exit::failed)?;
+    let shutdown = signals::shutdown_or_hangup().map_err(Exit::failed)?;
     let upstream = TcpListener::bind("127.0.0.1:0").await.map_err(Exit::failed)?;
     let server = upstream.local_addr().map_err(Exit::failed)?;
     tokio::spawn(upstream::serve(upstream));

@@ -38,6 +38,8 @@ struct About {
 struct Decided {
     agent: String,
     decision: Decision,
+    /// Whether credentials prove names here, and so what an approval covers. Otherwise it covers these services.
+    proven: bool,
     services: Vec<String>,
     /// Links that were closed.
     links_closed: usize,
@@ -57,7 +59,7 @@ async fn decide(
     let decided = tokio::spawn(async move { carry_out(&status, verb, agent).await });
     decided.await.expect("deciding does not panic").map(Json).map_err(|why| {
         let code = match why {
-            Undecided::Unknown(_) => StatusCode::NOT_FOUND,
+            Undecided::Unknown(..) | Undecided::NoSuch(..) => StatusCode::NOT_FOUND,
             Undecided::Ambiguous(_) | Undecided::Approved(_) | Undecided::TooMany => StatusCode::CONFLICT,
             Undecided::NotWritten(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
@@ -70,9 +72,9 @@ async fn carry_out(status: &Status, verb: Verb, agent: String) -> Result<Decided
     let mut claims: Vec<_> = links.flat_map(|entry| entry.services).collect();
     claims.sort();
     claims.dedup();
-    let Record { decision, services, .. } = status.admission.decide(verb, &agent, &claims).await?;
+    let Record { decision, proven, services } = status.admission.decide(verb, &agent, &claims).await?;
     let links_closed = if decision == Decision::Rejected { status.registry.close(&agent) } else { 0 };
-    Ok(Decided { agent, decision, services, links_closed })
+    Ok(Decided { agent, decision, proven, services, links_closed })
 }
 
 /// An agent that waits for a decision, as `/status` shows it.

@@ -14,11 +14,13 @@ mod turns;
 mod waiting;
 
 use std::{
+    fmt,
     path::Path,
     sync::{Mutex, MutexGuard},
 };
 
 use proto::wire::{Reject, ServiceName};
+use settings::report::did_you_mean;
 use tokio::sync::watch;
 use tracing::info;
 
@@ -43,8 +45,8 @@ use decisions::{Decisions, StateFile};
 #[derive(Debug)]
 pub(crate) struct Admission {
     rule: config::Admission,
-    /// Whether names are proved by credentials.
-    proven: bool,
+    /// The names that credentials prove, and so all that can come; `None`: nothing proves a name, and any can.
+    names: Option<Vec<String>>,
     state: Mutex<State>,
     /// Held while a decision is made, so that none overwrites another.
     file: tokio::sync::Mutex<Option<StateFile>>,
@@ -72,8 +74,14 @@ pub(crate) enum Verb {
 /// Why nothing was decided.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Undecided {
-    #[error("no agent {0:?} waits for a decision, and nothing was decided about it: `reachback agents list` shows all")]
-    Unknown(String),
+    #[error(
+        "no agent {0:?} waits for a decision, and nothing was decided about it: {1}`reachback agents list` shows all"
+    )]
+    Unknown(String, Guess),
+    #[error(
+        "no agent is named {0:?}, and nothing was decided: {1}`agents` in the gateway's file has the names, and `reachback agents list` who is linked"
+    )]
+    NoSuch(String, Guess),
     #[error("{0:?} waits several times, and with different services: stop all but one, or reject it")]
     Ambiguous(String),
     #[error("{0:?} is approved: `reachback agents revoke` takes that back and closes its links")]
@@ -82,6 +90,16 @@ pub(crate) enum Undecided {
     TooMany,
     #[error(transparent)]
     NotWritten(StateError),
+}
+
+/// The name that was probably meant, as a question.
+#[derive(Debug)]
+pub(crate) struct Guess(Option<String>);
+
+impl fmt::Display for Guess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|name| write!(f, "did you mean {name:?}? "))
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,13 +111,17 @@ enum Verdict {
 
 impl Admission {
     /// With the decisions of a state file, if there is one.
-    pub(crate) fn open(rule: config::Admission, proven: bool, file: Option<&Path>) -> Result<Self, StateError> {
+    pub(crate) fn open(
+        rule: config::Admission,
+        names: Option<Vec<String>>,
+        file: Option<&Path>,
+    ) -> Result<Self, StateError> {
         let (file, decisions) = match file.map(StateFile::open).transpose()? {
             Some((file, decisions)) => (Some(file), decisions),
             None => (None, Decisions::default()),
         };
         let state = Mutex::new(State { decisions, waiting: Waiting::default() });
-        Ok(Self { rule, proven, state, file: tokio::sync::Mutex::new(file), decided: watch::Sender::default() })
+        Ok(Self { rule, names, state, file: tokio::sync::Mutex::new(file), decided: watch::Sender::default() })
     }
 
     /// Lets an agent in, at once or after a while, or says why not.
@@ -119,7 +141,7 @@ impl Admission {
     fn verdict(&self, agent: &str, services: &[ServiceName]) -> Verdict {
         match self.lock().decisions.of(agent) {
             Some(Record { decision: Decision::Rejected, .. }) => Verdict::Rejected,
-            Some(record) if record.covers(self.proven, services) => Verdict::Accepted,
+            Some(record) if record.covers(self.names.is_some(), services) => Verdict::Accepted,
             _ if self.rule == config::Admission::Auto => Verdict::Accepted,
             _ => Verdict::Pending,
         }
@@ -148,7 +170,7 @@ impl Admission {
     /// services of the agent's links, if it has any. Not to be dropped half-way: file and memory would differ.
     pub(crate) async fn decide(&self, verb: Verb, agent: &str, claims: &[ServiceName]) -> Result<Record, Undecided> {
         let mut file = self.file.lock().await;
-        let (record, decisions) = self.lock().prepare(verb, agent, claims, self.proven)?;
+        let (record, decisions) = self.lock().prepare(verb, agent, claims, self.names.as_deref())?;
         self.keep(&mut file, decisions).await.map_err(Undecided::NotWritten)?;
         self.lock().waiting.forget(agent);
         self.decided.send_replace(());
@@ -216,14 +238,17 @@ impl State {
         verb: Verb,
         agent: &str,
         claims: &[ServiceName],
-        proven: bool,
+        names: Option<&[String]>,
     ) -> Result<(Record, Decisions), Undecided> {
+        let proven = names.is_some();
         let before = self.decisions.of(agent);
         let waiting = self.waiting.claims(agent);
         let is_approved = before.is_some_and(|record| record.decision == Decision::Approved);
+        let is_known = before.is_some() || !waiting.is_empty();
         match verb {
-            Verb::Revoke => {}
-            _ if waiting.is_empty() && before.is_none() => return Err(Undecided::Unknown(agent.to_owned())),
+            Verb::Revoke if is_known || self.may_come(agent, names) => {}
+            Verb::Revoke => return Err(Undecided::NoSuch(agent.to_owned(), self.guess(agent, names))),
+            _ if !is_known => return Err(Undecided::Unknown(agent.to_owned(), self.guess(agent, names))),
             Verb::Reject if is_approved => return Err(Undecided::Approved(agent.to_owned())),
             Verb::Approve if !proven && waiting.len() > 1 => return Err(Undecided::Ambiguous(agent.to_owned())),
             Verb::Approve | Verb::Reject => {}
@@ -239,6 +264,19 @@ impl State {
         let record = Record { decision, proven, services };
         let decisions = self.decisions.with(agent, record.clone()).ok_or(Undecided::TooMany)?;
         Ok((record, decisions))
+    }
+
+    /// Whether a name that nobody waits under may yet be shown, or its token be registered anew. Where a slip of the
+    /// pen can be told from a name, whoever revokes a stolen credential must not believe that it is done.
+    fn may_come(&self, agent: &str, names: Option<&[String]>) -> bool {
+        names.is_none_or(|names| names.iter().any(|name| name == agent)) || self.decisions.registrations.has(agent)
+    }
+
+    fn guess(&self, agent: &str, names: Option<&[String]>) -> Guess {
+        let decided = self.decisions.iter().map(|(name, _)| name.as_str());
+        let waiting = self.waiting.names();
+        let known: Vec<&str> = names.into_iter().flatten().map(String::as_str).chain(decided).chain(waiting).collect();
+        Guess(did_you_mean(agent, &known).map(str::to_owned))
     }
 }
 

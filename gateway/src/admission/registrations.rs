@@ -26,6 +26,11 @@ impl Registrations {
         self.0.is_empty()
     }
 
+    /// Whether an agent has registered, be its token forgotten or not.
+    pub(super) fn has(&self, agent: &str) -> bool {
+        self.0.contains_key(agent)
+    }
+
     /// Whose token this is. How long that takes does not depend on which one matches.
     pub(super) fn of_token(&self, shown: &TokenDigest) -> Option<&String> {
         let is_it = |kept: &Registration| kept.token_sha256.map_or(Choice::from(0), |digest| digest.0.ct_eq(&shown.0));

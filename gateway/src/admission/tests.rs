@@ -9,8 +9,14 @@ use crate::listener::Peer;
 
 const HOLD: Duration = Duration::from_secs(15);
 
+/// What gateway.yaml lists.
+fn names() -> Vec<String> {
+    ["a", "b", "warehouse-7"].map(str::to_owned).to_vec()
+}
+
 fn approving(proven: bool) -> Arc<Admission> {
-    Arc::new(Admission::open(config::Admission::Approve { hold: HOLD }, proven, None).unwrap())
+    let names = proven.then(names);
+    Arc::new(Admission::open(config::Admission::Approve { hold: HOLD }, names, None).unwrap())
 }
 
 fn services(names: &[&str]) -> Vec<ServiceName> {
@@ -52,7 +58,7 @@ async fn held(admission: &Arc<Admission>, claims: &'static [&str]) -> tokio::tas
 
 #[tokio::test(start_paused = true)]
 async fn without_a_rule_everybody_is_let_in_until_revoked() {
-    let admission = Admission::open(config::Admission::Auto, true, None).unwrap();
+    let admission = Admission::open(config::Admission::Auto, Some(names()), None).unwrap();
     assert_eq!(admit(&admission, "a", &["x"]).await, None);
     assert!(decide(&admission, Verb::Approve, "a").await.is_err(), "nobody waits");
     decide(&admission, Verb::Revoke, "a").await.unwrap();
@@ -119,7 +125,7 @@ async fn a_name_that_nothing_proves_is_approved_with_what_it_claims() {
 async fn what_cannot_be_decided() {
     let admission = approving(true);
     for verb in [Verb::Approve, Verb::Reject] {
-        assert!(matches!(decide(&admission, verb, "a").await, Err(Undecided::Unknown(_))), "{verb:?}");
+        assert!(matches!(decide(&admission, verb, "a").await, Err(Undecided::Unknown(..))), "{verb:?}");
     }
     held(&admission, &["x"]).await;
     decide(&admission, Verb::Approve, "a").await.unwrap();
@@ -129,10 +135,33 @@ async fn what_cannot_be_decided() {
 }
 
 #[tokio::test]
+async fn a_slip_of_the_pen_revokes_nobody() {
+    let listed = Admission::open(config::Admission::Auto, Some(names()), None).unwrap();
+    let slip = decide(&listed, Verb::Revoke, "warehuose-7").await.unwrap_err();
+    assert!(
+        matches!(slip, Undecided::NoSuch(..)) && slip.to_string().contains("did you mean \"warehouse-7\"?"),
+        "{slip}"
+    );
+    let strange = decide(&listed, Verb::Revoke, "x").await.unwrap_err();
+    assert!(matches!(strange, Undecided::NoSuch(..)) && !strange.to_string().contains("did you mean"), "{strange}");
+    assert_eq!(listed.overview().1, [], "nothing was decided");
+    decide(&listed, Verb::Revoke, "warehouse-7").await.unwrap();
+
+    let gone = Admission::open(config::Admission::Auto, Some(names()), None).unwrap();
+    assert!(gone.register("gone", 1, TokenDigest::of(b"token")).await.unwrap());
+    decide(&gone, Verb::Revoke, "gone").await.unwrap();
+    assert_eq!(gone.registered(&TokenDigest::of(b"token")), None, "though no entry names it any more");
+
+    let anyone = Admission::open(config::Admission::Auto, None, None).unwrap();
+    decide(&anyone, Verb::Revoke, "x").await.unwrap();
+    assert!(!anyone.permits("x", &[]), "where nothing proves a name, any may yet come");
+}
+
+#[tokio::test]
 async fn what_cannot_be_written_is_not_decided() {
     let folder = Scratch::new();
     let file = folder.file("state.json");
-    let admission = Admission::open(config::Admission::Auto, true, Some(&file)).unwrap();
+    let admission = Admission::open(config::Admission::Auto, Some(names()), Some(&file)).unwrap();
     decide(&admission, Verb::Revoke, "a").await.unwrap();
     drop(folder);
     assert!(matches!(decide(&admission, Verb::Revoke, "b").await, Err(Undecided::NotWritten(_))));

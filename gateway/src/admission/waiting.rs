@@ -100,6 +100,10 @@ impl Waiting {
         its.map(|waiter| &*waiter.applicant.services).collect()
     }
 
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.waiters.iter().map(|waiter| waiter.applicant.name.as_str())
+    }
+
     pub(super) fn waiters(&self) -> Vec<Waiter> {
         self.waiters.clone()
     }

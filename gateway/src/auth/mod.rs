@@ -259,7 +259,7 @@ mod tests {
                     agents:\n  - { name: a, jwt: { subject: s }, services: [x] }\n  - { name: b, services: [x], \
                     token_sha256: [ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad] }\n";
         let config = Config::from_source(&Source::file("gateway.yaml", text, Path::new(""))).unwrap();
-        let admission = Admission::open(config.admission, true, None).unwrap();
+        let admission = Admission::open(config.admission, Some(Vec::new()), None).unwrap();
         let credentials = Credentials::new(&config, Arc::new(admission));
         let check = |token: &str, expected: Result<Means, Refused>| {
             let value = format!("Bearer {token}").parse().unwrap();

@@ -129,7 +129,8 @@ fn agent(
 
 fn tokens(raw: &At<RawAgent>, found: &mut Findings<'_>) -> Option<Vec<TokenDigest>> {
     let RawAgent { token_file, token_env, token_sha256, .. } = &raw.value;
-    let plain = settings::token::token(found, token_file.as_ref(), token_env.as_ref())?;
+    let plain =
+        settings::token::token(found, token_file.as_ref(), token_env.as_ref(), "`reachback token new` makes a token")?;
     let digests = found.each(token_sha256, TokenDigest::parse)?.into_iter().map(|digest| digest.value);
     let tokens: Vec<_> = plain.iter().map(|token| TokenDigest::of(token.expose().as_bytes())).chain(digests).collect();
     if tokens.len() > TOKENS {

@@ -241,11 +241,14 @@ fn wrong_agents() {
     check(&agent("{ name: a, token: x, services: [a] }"), &["gateway.yaml:4:16", "did you mean `token_", "token: …"]);
     check(
         &agent("{ name: a, token_file: none.token, services: [a] }"),
-        &["gateway.yaml:4:28", "none.token cannot be read"],
+        &["gateway.yaml:4:28", "none.token cannot be read", "; `reachback token new`"],
     );
     check(&agent("{ name: a, token_file: empty.token, services: [a] }"), &["gateway.yaml:4:28", "the token is empty"]);
     check(&agent("{ name: a, token_file: short.token, services: [a] }"), &["gateway.yaml:4:28", "only 15 bytes"]);
-    check(&agent("{ name: a, token_file: spaced.token, services: [a] }"), &["gateway.yaml:4:28", "not visible ASCII"]);
+    check(
+        &agent("{ name: a, token_file: spaced.token, services: [a] }"),
+        &["gateway.yaml:4:28", "the token holds a space"],
+    );
     check(&agent("{ name: a, token_env: NOT_SET_ANYWHERE, services: [a] }"), &["gateway.yaml:4:27", "is not set"]);
     check(&agent("{ name: a, token_file: a, token_env: B, services: [a] }"), &["gateway.yaml:4:42", "given twice"]);
     check(&agent("{ name: a, token_file: other.token, services: ['*a'] }"), &["gateway.yaml:4:52", "not a pattern"]);

@@ -218,14 +218,22 @@ async fn the_command_lists_and_decides() {
     assert!(output.contains("warehouse-7  pending  orders") && output.contains("calls itself peer"), "{output}");
     let (code, output) = command(&["approve", "warehouse-8"]).await;
     assert!(code == 1 && output.contains("no agent \"warehouse-8\" waits"), "{output}");
+    let (code, output) = command(&["revoke", "warehouse-8"]).await;
+    assert!(code == 1 && output.contains("did you mean \"warehouse-7\"?"), "{output}");
+    assert_eq!(gateway.status().await["decisions"], json!([]), "nothing was decided");
     let (code, output) = command(&["approve", "warehouse-7"]).await;
     assert!(code == 0 && output.contains("warehouse-7 is approved for orders"), "{output}");
     gateway.until_links(1).await;
     let (code, output) = command(&["revoke", "warehouse-7"]).await;
-    assert!(code == 0 && output.contains("links closed: 1"), "{output}");
+    assert!(
+        code == 0 && output.contains("warehouse-7 is revoked, and sent away from now on; links closed: 1"),
+        "{output}"
+    );
     gateway.until_links(0).await;
     let (_, output) = command(&["list"]).await;
     assert!(output.contains("warehouse-7  rejected"), "{output}");
+    assert_eq!(command(&["approve", "warehouse-7"]).await.0, 0);
+    assert_eq!(command(&["revoke", "warehouse-7"]).await.0, 0, "also where nobody waits");
     let (code, output) = run(&["agents", "list", "--admin", &format!("{}:9", own_address())]).await;
     assert!(code == 1 && output.contains("cannot ask the gateway"), "{output}");
 }

@@ -53,6 +53,23 @@ fn every_key_is_documented() {
     assert!(wrong.is_empty(), "\n{wrong}");
 }
 
+/// The recipe for two hosts and its units: who may write where, and who may read what.
+#[test]
+fn the_units_fit_the_recipe() {
+    let recipe = read("deploy/README.md");
+    let unit = |side: &str| read(&format!("deploy/systemd/reachback-{side}.service"));
+    let value = |unit: &str, key: &str| unit.lines().find_map(|line| Some(line.strip_prefix(key)?.to_owned()));
+    for side in ["agent", "gateway"] {
+        let state = value(&unit(side), "StateDirectory=").expect("a folder that survives");
+        assert!(recipe.contains(&format!("/var/lib/{state}/")), "{side}");
+        assert_eq!(value(&unit(side), "StateDirectoryMode=").as_deref(), Some("0700"), "{side}");
+    }
+    let facade = value(&unit("gateway"), "Group=").expect("a group for sockets");
+    assert!(recipe.contains(&format!("groupadd --system {facade}\n")), "{facade}");
+    assert!(recipe.contains("-g reachback -m 0640") && facade != "reachback", "applications would read keys");
+    assert_eq!(value(&unit("gateway"), "SupplementaryGroups=").as_deref(), Some("reachback"), "it reads them");
+}
+
 #[test]
 fn every_metric_is_documented() {
     let page = read("docs/operations.md");

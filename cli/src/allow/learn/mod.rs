@@ -14,7 +14,7 @@ use std::{
 };
 
 use agent::{
-    config::{self, Service},
+    config::Service,
     whitelist::{self, Host, Rule, Whitelist},
 };
 use http::HeaderValue;
@@ -23,7 +23,7 @@ use crate::{
     allow::{
         args::LearnArgs,
         block::{self, count, scalar, tame},
-        head, print,
+        head, print, services_of,
     },
     exit::Exit,
 };
@@ -67,7 +67,7 @@ struct LeftOut {
 
 impl<'a> Learner<'a> {
     fn new(args: &'a LearnArgs) -> Result<Self, Exit> {
-        let services = args.config.as_deref().map(config::load_services).transpose()?;
+        let services = args.config.as_deref().map(services_of).transpose()?;
         let known = services.map(|services| {
             // Enforced, whatever the mode: in audit mode everything would seem to be allowed.
             let rules = services.iter().map(|service| (service.name.clone(), enforced(service.allow.clone())));
