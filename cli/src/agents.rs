@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use crate::{admin, exit::Exit};
+use crate::{admin, exit::Exit, print::print};
 
 /// How long the gateway may take: it is on this machine, but a decision waits for the disk.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -50,8 +50,7 @@ pub(crate) async fn run(AgentsArgs { admin, action }: AgentsArgs) -> Result<(), 
         Action::List => {
             let (_, status) = ask(admin, Request::get("/status"), String::new()).await?;
             let status: Status = serde_json::from_slice(&status).map_err(|_| not_a_gateway(admin))?;
-            print!("{}", shown(&status));
-            return Ok(());
+            return print(&shown(&status));
         }
         Action::Approve { agent } => ("approve", agent),
         Action::Reject { agent } => ("reject", agent),
@@ -63,8 +62,7 @@ pub(crate) async fn run(AgentsArgs { admin, action }: AgentsArgs) -> Result<(), 
     if code != StatusCode::OK {
         return Err(answer["error"].as_str().map_or_else(|| not_a_gateway(admin), |why| Exit::failed(plain(why))));
     }
-    println!("{}", told(verb, &agent, &answer));
-    Ok(())
+    print(&format!("{}\n", told(verb, &agent, &answer)))
 }
 
 /// What a decision has come to.

@@ -9,7 +9,7 @@ use settings::{
     units::{show, show_bytes},
 };
 
-use crate::{exit::Exit, role::Role};
+use crate::{exit::Exit, print::print, role::Role};
 
 /// Checks a file and prints what it would do, and what may not be meant.
 pub(crate) fn check(path: &Path) -> Result<(), Exit> {
@@ -25,15 +25,11 @@ pub(crate) fn check(path: &Path) -> Result<(), Exit> {
             (of_agent(&config), config.warnings)
         }
     };
-    println!("{} is {role} configuration, and good.\n", source.name());
+    let mut text = format!("{} is {role} configuration, and good.\n\n", source.name());
     let width = lines.iter().map(|(what, _)| what.chars().count()).max().unwrap_or(0);
-    for (what, value) in lines {
-        println!("  {what:width$}  {value}");
-    }
-    for warning in warnings {
-        println!("\nwarning: {warning}");
-    }
-    Ok(())
+    text.extend(lines.iter().map(|(what, value)| format!("  {what:width$}  {value}\n")));
+    text.extend(warnings.iter().map(|warning| format!("\nwarning: {warning}\n")));
+    print(&text)
 }
 
 fn unknown(source: &Source) -> Exit {

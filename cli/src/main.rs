@@ -10,6 +10,7 @@ mod drain;
 mod exit;
 mod logs;
 mod memory;
+mod print;
 mod register;
 mod role;
 mod shown;

@@ -4,8 +4,7 @@ use std::{sync::Arc, time::SystemTime};
 
 use axum::body::Body;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
-use hyper::body::Incoming;
-use hyper::upgrade::OnUpgrade;
+use hyper::{body::Incoming, upgrade::OnUpgrade};
 use hyper_util::rt::TokioIo;
 use proto::{
     link::{
@@ -33,6 +32,8 @@ use crate::{
     serve::Arrival,
     turned_away::TurnedAway,
 };
+
+const NOT_PERMITTED: &str = "service_not_permitted";
 
 /// Everything that an agent's arrival needs.
 #[derive(Debug)]
@@ -323,7 +324,7 @@ impl Tunnel {
                 }
                 Some(service) => {
                     warn!(%service, "closing the link of an agent that claims a service it may not serve");
-                    connection.close();
+                    connection.dismiss(NOT_PERMITTED);
                 }
             },
             Notice::Renewed(_) if !self.admission.permits(&name, &claimed) => {
@@ -364,7 +365,7 @@ fn names(services: &[ServiceName]) -> String {
 
 fn not_permitted(service: &ServiceName) -> Reject {
     Reject {
-        code: "service_not_permitted".to_owned(),
+        code: NOT_PERMITTED.to_owned(),
         message: format!("the credential does not permit the service {service}; add it to the gateway's agents list"),
         retry_after: REJECT_HOLD_OFF,
     }

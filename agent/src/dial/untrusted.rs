@@ -23,6 +23,9 @@ fn certificate(error: &CertificateError) -> String {
         E::UnknownIssuer => "its certificate is signed by nobody this agent trusts: name the authority that has signed it in \
                              ca_file, or the certificate itself if it vouches for itself (UnknownIssuer)"
             .to_owned(),
+        E::BadSignature => "its certificate is signed by another authority of the same name as one in ca_file: have the \
+                            one that has signed it in there (BadSignature)"
+            .to_owned(),
         E::Expired | E::ExpiredContext { .. } => {
             format!("its certificate has expired: renew it there, unless the clock of this machine is wrong ({error})")
         }
@@ -69,7 +72,8 @@ mod tests {
             &["for a.example, b.example, and edge.example was"],
         );
         check(name(Vec::new()).into(), &["for no name at all", "edge.example"]);
-        check(CertificateError::BadSignature.into(), &["not accepted", "BadSignature"]);
+        check(CertificateError::BadSignature.into(), &["another authority", "ca_file", "(BadSignature)"]);
+        check(CertificateError::Revoked.into(), &["not accepted", "Revoked"]);
         check(InvalidMessage::InvalidContentType.into(), &["does not speak TLS", "ws://", "http://"]);
         check(Error::DecryptError, &["decrypt"]);
     }

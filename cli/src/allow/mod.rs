@@ -8,16 +8,13 @@ mod list;
 mod percent;
 mod test;
 
-use std::{
-    io::{self, ErrorKind, Write as _},
-    path::Path,
-};
+use std::path::Path;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header};
 use proto::wire::{RequestHead, RequestId, ServiceName};
 
-use crate::{allow::args::AllowCommand, exit::Exit, role::Role};
+use crate::{allow::args::AllowCommand, exit::Exit, print::print, role::Role};
 
 pub(crate) fn run(args: &args::AllowArgs) -> Result<(), Exit> {
     match &args.command {
@@ -31,15 +28,6 @@ pub(crate) fn run(args: &args::AllowArgs) -> Result<(), Exit> {
 /// The services of an agent's file.
 fn services_of(file: &Path) -> Result<Vec<agent::config::Service>, Exit> {
     agent::config::load_services(file).map_err(|why| Role::Agent.refuses(file, why))
-}
-
-/// Writes to standard output. A reader that has seen enough, such as `head`, is none of our errors.
-fn print(text: &str) -> Result<(), Exit> {
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Exit::failed(error)),
-        _ => Ok(()),
-    }
 }
 
 /// A request as it would come from a gateway, without a body, and with no header but the one every request has.

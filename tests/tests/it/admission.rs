@@ -1,9 +1,10 @@
 //! Who may connect: credentials, services, TLS, and what an agent does when it is refused.
 
+use proto::wire::{Frame, Hello};
 use reachback_tests::{
     bridge::{self, Setup, Sidecar},
     client::{Raw, call},
-    peer::Peer,
+    peer::{Peer, agent_hello},
     process::{Process, field, own_address},
     scratch::Scratch,
     tls::Relay,
@@ -68,6 +69,17 @@ async fn strangers_get_plain_http_and_leave_nothing_behind() {
 
     let peer = Peer::dial(gateway.address("tunnel"), Some(TOKEN)).await;
     assert!(peer.is_ok(), "the right one gets in");
+}
+
+#[tokio::test]
+async fn an_agent_that_claims_too_much_is_told_so() {
+    let folder = Scratch::new();
+    let gateway = Sidecar::gateway(&guarded(&folder));
+    let mut peer = Peer::dial(gateway.address("tunnel"), Some(TOKEN)).await.unwrap();
+    peer.say(&Frame::Hello(Hello::Agent(agent_hello(&["orders"])))).await;
+    gateway.until_links(1).await;
+    peer.text(r#"{"type":"services","services":["orders","invoices"]}"#).await;
+    assert_eq!(peer.closing().await, Some((1008, "service_not_permitted".to_owned())));
 }
 
 /// An agent process that dials `tunnel`, with a token.
