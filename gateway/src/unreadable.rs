@@ -25,12 +25,13 @@ pub(crate) async fn tell(mut client: Client, error: &hyper::Error, refuse: Refus
     let Some(bare) = client.take_withheld() else { return };
     let bare = String::from_utf8_lossy(&bare);
     let Some(status) = status(&bare) else { return };
-    let answer = match client.fault() {
+    let fault = client.fault();
+    let answer = match fault {
         Some(fault) => refuse(StatusCode::BAD_REQUEST, fault),
         None => refuse(status, &error.to_string()),
     };
     let request_id = answer.headers().get(X_REQUEST_ID).and_then(|id| id.to_str().ok());
-    debug!(request_id, status = answer.status().as_u16(), fault = client.fault(), %error, "refused what is not HTTP");
+    debug!(request_id, status = answer.status().as_u16(), fault, %error, "refused what is not HTTP");
     // A client that is gone need not be told.
     let _ = timeout(LINGER, say(client, &text(&bare, &answer))).await;
 }

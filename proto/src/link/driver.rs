@@ -106,8 +106,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
 
     fn poll_round(&mut self, cx: &mut Context<'_>, on_notice: &mut impl FnMut(Notice)) -> Poll<LinkEnd> {
         let now = tokio::time::Instant::now().into_std();
-        // Nobody needs to wake a driver that is running.
-        self.shared.with(|inner| inner.driver = None);
+        self.shared.with(|inner| {
+            inner.session.note_time(now);
+            // Nobody needs to wake a driver that is running.
+            inner.driver = None;
+        });
         let read = self.read(now, cx);
         self.hand_on(on_notice);
         let more_to_read = match read {

@@ -60,7 +60,7 @@ impl Session {
         self.cancels.affords(streams.saturating_add(1), self.now)
     }
 
-    /// Takes note of the time. On a link where nothing comes in nothing else does.
+    /// Takes note of the time, by which cancels are counted, although nothing came in.
     pub fn note_time(&mut self, now: Instant) {
         self.now = self.now.max(now);
     }
