@@ -52,7 +52,8 @@ fn block(text: &[u8]) -> Option<(impl Iterator<Item = &[u8]>, &[u8])> {
 }
 
 fn rule(line: &[u8]) -> Option<Rule> {
-    let mut words = std::str::from_utf8(line).ok()?.split(' ');
+    // What the agent takes for blanks between and around words is none of a word for the oracle either.
+    let mut words = std::str::from_utf8(line).ok()?.split([' ', '\t']).filter(|word| !word.is_empty());
     let (methods, path) = (words.next()?, words.next()?);
     let methods = methods.split(',').map(str::to_owned).collect();
     let mut rule = Rule { methods, path: path.to_owned(), ..Rule::default() };
