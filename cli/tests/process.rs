@@ -3,86 +3,18 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod folder;
+mod running;
 
 use std::{
-    fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
-    process::{Child, Command, Stdio},
-    sync::mpsc::{self, Receiver},
     thread,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use folder::Folder;
+use running::PATIENCE;
 use settings::scratch::{AGENT, GATEWAY};
-
-impl Folder {
-    fn start(&self, args: &[&str]) -> Running {
-        Running::of(&mut self.command(args))
-    }
-}
-
-/// How long a process may take to log what it must, or to end.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// A process that serves, killed at the end if it is still there.
-struct Running {
-    child: Child,
-    log: Receiver<String>,
-}
-
-impl Running {
-    fn of(command: &mut Command) -> Self {
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let (send, log) = mpsc::channel();
-        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| send.send(line)));
-        Self { child, log }
-    }
-
-    /// Reads the log up to a line that holds all of `words`.
-    fn line_with(&mut self, words: &[&str]) -> String {
-        let mut seen = Vec::new();
-        loop {
-            let line = self.log.recv_timeout(PATIENCE);
-            let line = line.unwrap_or_else(|error| panic!("no line with {words:?} ({error}) in:\n{}", seen.join("\n")));
-            if words.iter().all(|word| line.contains(word)) {
-                return line;
-            }
-            seen.push(line);
-        }
-    }
-
-    /// Where the listener of that kind listens.
-    fn address(&mut self, what: &str) -> SocketAddr {
-        let line = self.line_with(&["listening", what]);
-        line.split("address=").nth(1).unwrap().split_whitespace().next().unwrap().parse().unwrap()
-    }
-
-    fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
-    }
-
-    fn code(&mut self) -> Option<i32> {
-        let begun = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status.code();
-            }
-            assert!(begun.elapsed() < PATIENCE, "it does not end");
-            thread::sleep(Duration::from_millis(5));
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 /// What the admin listener says about the gateway.
 fn status(admin: SocketAddr) -> String {
@@ -263,78 +195,6 @@ fn what_audit_mode_has_seen_can_be_learned_and_enforced() {
     for (method, target) in [seen[4], ("DELETE", "/orders/42"), ("GET", "/orders")] {
         assert_eq!(ask(facade, method, target), "403", "{method} {target}");
     }
-}
-
-/// With flags, from a terminal that is gone.
-const WITH_FLAGS: [(&[&str], &str); 2] = [
-    (&["agent", "--gateway", "ws://127.0.0.1:1", "--service", "orders=http://127.0.0.1:1"], "no link"),
-    (&["gateway", "--listen", "127.0.0.1:0", "--facade", "127.0.0.1:0=orders"], "listening"),
-];
-
-/// The command, with or without a hangup ignored from the start, whatever the tests themselves were started with
-/// (`nohup`, say): a shell cannot undo that (POSIX, `trap`).
-fn with_hangup(folder: &Folder, ignored: bool, args: &[&str]) -> Command {
-    let mut command = Command::new("env");
-    command.arg(if ignored { "--ignore-signal=HUP" } else { "--default-signal=HUP" });
-    command.arg(env!("CARGO_BIN_EXE_reachback")).args(args).current_dir(folder.0.path());
-    command
-}
-
-#[test]
-fn a_hangup_drains_what_has_no_file() {
-    let folder = Folder::new();
-    for (args, up) in WITH_FLAGS {
-        let mut running = Running::of(&mut with_hangup(&folder, false, args));
-        running.line_with(&[up]);
-        running.signal("HUP");
-        running.line_with(&["draining"]);
-        running.line_with(&["stopped"]);
-        assert_eq!(running.code(), Some(0), "{args:?}");
-    }
-}
-
-#[test]
-fn a_log_that_nobody_reads_any_more_breaks_nothing() {
-    let folder = Folder::new();
-    for (args, up) in WITH_FLAGS {
-        let mut child = with_hangup(&folder, false, args).stderr(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        lines.find(|line| line.as_ref().unwrap().contains(up)).unwrap().unwrap();
-        drop(lines);
-        let mut running = Running { child, log: mpsc::channel().1 };
-        running.signal("HUP");
-        assert_eq!(running.code(), Some(0), "{args:?}");
-    }
-}
-
-#[test]
-fn a_hangup_that_is_ignored_stays_so() {
-    let folder = Folder::new();
-    for (args, up) in WITH_FLAGS {
-        let mut running = Running::of(&mut with_hangup(&folder, true, args));
-        running.line_with(&[up]);
-        running.signal("HUP");
-        let status = fs::read_to_string(format!("/proc/{}/status", running.child.id())).unwrap();
-        let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap().trim();
-        assert_eq!(u64::from_str_radix(ignored, 16).unwrap() & 1, 1, "{args:?}");
-        running.signal("TERM");
-        assert_eq!(running.code(), Some(0), "{args:?}");
-    }
-}
-
-#[test]
-fn a_hangup_tells_that_a_gateway_is_to_be_restarted() {
-    let folder = Folder::new();
-    let ports = ["7080", "7081", "7082", "7100", "7101"];
-    folder.write("gateway.yaml", &ports.iter().fold(GATEWAY.to_owned(), |text, port| text.replace(port, "0")));
-    let mut gateway = folder.start(&["gateway", "--config", "gateway.yaml"]);
-    gateway.line_with(&["listening", "tunnel"]);
-    for _ in 0..2 {
-        gateway.signal("HUP");
-        gateway.line_with(&["WARN", "restart it for a change"]);
-    }
-    gateway.signal("TERM");
-    assert_eq!(gateway.code(), Some(0));
 }
 
 #[test]
