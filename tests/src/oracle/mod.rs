@@ -62,7 +62,7 @@ pub struct Request<'a> {
     pub method: &'a str,
     /// The target, whatever its bytes.
     pub target: &'a [u8],
-    /// The header lines, their names in lower case.
+    /// The header lines as they came, their names in lower case.
     pub headers: &'a [(String, Vec<u8>)],
     /// Whether it asks for another protocol.
     pub upgrade: bool,
@@ -114,7 +114,7 @@ fn allows(rule: &Rule, request: &Request<'_>) -> bool {
     names(rule, request)
         && query::allows(&rule.query, request.query())
         && rule.headers.iter().all(
-            |(name, values)| matches!(&*request.all(name), [value] if values.iter().any(|v| v.as_bytes() == *value)),
+            |(name, values)| matches!(&*request.met(name), [value] if values.iter().any(|v| v.as_bytes() == *value)),
         )
         && (!request.upgrade || rule.upgrade && request.method == "GET")
 }
@@ -147,6 +147,13 @@ impl<'a> Request<'a> {
     pub fn all(&self, name: &str) -> Vec<&'a [u8]> {
         self.headers.iter().filter(|line| line.0 == name).map(|line| &line.1[..]).collect()
     }
+
+    /// Those that a condition is asked about: on a field that goes no further than the agent, it never holds. The length
+    /// does, computed anew.
+    fn met(&self, name: &str) -> Vec<&'a [u8]> {
+        let goes_on = !headers::must_be_dropped(name, false) && !headers::is_nominated(name, &self.all("connection"));
+        if goes_on || name == "content-length" { self.all(name) } else { Vec::new() }
+    }
 }
 
 fn is_no_path(request: &Request<'_>) -> bool {
@@ -175,7 +182,8 @@ fn is_ambiguous(rules: &[Rule], request: &Request<'_>) -> bool {
 
 fn has_large_head(request: &Request<'_>) -> bool {
     let bytes: usize = request.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
-    request.headers.len() > 100 || bytes > 64 * 1024
+    let nominated = request.all("connection").join(&b',').split(|&byte| byte == b',').count();
+    request.headers.len() > 100 || bytes > 64 * 1024 || nominated > 100
 }
 
 /// A key `_method`, decoded once. The frameworks that know it split at `;` too, take it in any case and with an index

@@ -6,10 +6,7 @@ use http::{HeaderMap, HeaderValue, Method, Uri, header::HOST};
 use proto::wire::{FailureCode, RequestHead, RequestId, ServiceName};
 
 use super::{
-    oracle::{
-        self, Request, Rule, Verdict,
-        headers::{is_nominated, must_be_dropped},
-    },
+    oracle::{self, Request, Rule, Verdict},
     whitelist::{self, Denied, Host, Limits, LongForm, Query, Service, Upgrade, Values, Whitelist},
 };
 
@@ -52,13 +49,9 @@ pub(crate) fn head(method: &str, target: &[u8]) -> RequestHead {
     }
 }
 
-/// The oracle's verdict. It is asked about headers as they would be sent: a condition on one that is dropped on the way
-/// never holds.
+/// The oracle's verdict.
 pub(crate) fn expected(rules: &[Rule], head: &RequestHead) -> Verdict {
-    let connection: Vec<_> = head.headers.get_all("connection").iter().map(HeaderValue::as_bytes).collect();
-    let is_framing = |name: &str| name == "content-length";
-    let passes = |name: &str| !must_be_dropped(name, false) && !is_nominated(name, &connection) || is_framing(name);
-    let lines = head.headers.iter().filter(|(name, _)| passes(name.as_str()));
+    let lines = head.headers.iter();
     let headers: Vec<_> = lines.map(|(name, value)| (name.to_string(), value.as_bytes().to_vec())).collect();
     let request =
         Request { method: head.method.as_str(), target: &head.target, headers: &headers, upgrade: head.upgrade };
