@@ -11,12 +11,12 @@ use rcgen::{
     generate_simple_self_signed,
 };
 use rustls::{
-    ClientConfig, RootCertStore, ServerConfig,
+    ClientConfig, HandshakeKind, RootCertStore, ServerConfig, SupportedProtocolVersion,
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, pem::PemObject as _},
 };
 use tokio::{
-    io::copy_bidirectional,
+    io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional},
     net::{TcpListener, TcpStream},
     task::JoinHandle,
 };
@@ -188,16 +188,53 @@ pub async fn connect(address: SocketAddr, certificate: &str) -> TlsStream<TcpStr
 /// # Panics
 /// If nobody listens.
 pub async fn offer(address: SocketAddr, certificate: &str, protocols: &[&str]) -> io::Result<TlsStream<TcpStream>> {
-    let mut roots = RootCertStore::empty();
-    let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).expect("it is a certificate");
-    roots.add(certificate).expect("it can be trusted");
     let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .expect("the provider knows the versions")
-        .with_root_certificates(roots)
+        .with_root_certificates(roots(certificate))
         .with_no_client_auth();
     config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
     let stream = TcpStream::connect(address).await.expect("somebody listens");
     let name = ServerName::try_from("localhost").expect("it is a name");
     TlsConnector::from(Arc::new(config)).connect(name, stream).await
+}
+
+/// Whether somebody who shows this certificate, with its key (PEM), is let go on with an earlier session the second time,
+/// in which the certificate is not shown and so not judged.
+///
+/// # Panics
+/// If nobody listens who is of this authority (PEM), or who takes the certificate.
+pub async fn resumes(
+    address: SocketAddr,
+    authority: &str,
+    own: &str,
+    version: &'static SupportedProtocolVersion,
+) -> bool {
+    let certificate = CertificateDer::from_pem_slice(own.as_bytes()).expect("it holds a certificate");
+    let key = PrivateKeyDer::from_pem_slice(own.as_bytes()).expect("it holds a key");
+    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_protocol_versions(&[version])
+        .expect("the provider knows the version")
+        .with_root_certificates(roots(authority))
+        .with_client_auth_cert(vec![certificate], key)
+        .expect("the certificate fits its key");
+    let connector = TlsConnector::from(Arc::new(config));
+    let mut kind = None;
+    for _ in 0..2 {
+        let stream = TcpStream::connect(address).await.expect("somebody listens");
+        let name = ServerName::try_from("localhost").expect("it is a name");
+        let mut stream = connector.connect(name, stream).await.expect("the certificates are good");
+        kind = stream.get_ref().1.handshake_kind();
+        // What a session is gone on with comes with an answer at the latest.
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.expect("the other side listens");
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+    }
+    kind == Some(HandshakeKind::Resumed)
+}
+
+fn roots(certificate: &str) -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).expect("it is a certificate");
+    roots.add(certificate).expect("it can be trusted");
+    roots
 }

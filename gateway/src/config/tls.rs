@@ -6,7 +6,11 @@ use std::{
     sync::Arc,
 };
 
-use rustls::{Error, RootCertStore, ServerConfig, crypto::aws_lc_rs, server::WebPkiClientVerifier};
+use rustls::{
+    Error, RootCertStore, ServerConfig,
+    crypto::aws_lc_rs,
+    server::{NoServerSessionStorage, WebPkiClientVerifier},
+};
 use settings::{
     At, Fault, Findings,
     pem::{self, certificates, private_key},
@@ -128,6 +132,11 @@ fn server(files: &TlsFiles, contents: &TlsContents) -> Result<ServerConfig, Faul
     let mut server = builder.with_single_cert(chain, key).map_err(|error| unusable(&error, files))?;
     // Some clients that speak HTTP/1.0 offer that and nothing else.
     let protocols: &[&[u8]] = if files.http2 { &[b"h2", b"http/1.1", b"http/1.0"] } else { &[b"http/1.1"] };
+    if contents.client_ca.is_some() {
+        // A session that is gone on with shows no certificate, and one that has expired meanwhile would pass.
+        server.session_storage = Arc::new(NoServerSessionStorage {});
+        server.send_tls13_tickets = 0;
+    }
     server.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
     Ok(server)
 }

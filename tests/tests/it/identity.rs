@@ -114,6 +114,19 @@ async fn a_certificate_says_which_agent_it_is() {
     assert!(gateway.log().iter().all(|line| !(line.contains("link up") && line.contains("by-dns"))));
 }
 
+/// Otherwise an expired certificate would be good for as long as its owner keeps an old session.
+#[tokio::test]
+async fn a_certificate_is_judged_at_every_dial() {
+    let (folder, authority) = folder();
+    let gateway =
+        gateway(&folder, "agents: [ { name: a, certificate: { san_uri: 'spiffe://a' }, services: [orders] } ]");
+    let tunnel = gateway.address("tunnel").await;
+    let own = fs::read_to_string(folder.path().join("edge.pem")).unwrap();
+    for version in rustls::ALL_VERSIONS {
+        assert!(!tls::resumes(tunnel, &authority.pem(), &own, version).await, "{version:?}");
+    }
+}
+
 const SUBJECT: &str = "system:serviceaccount:shop:reachback";
 
 fn with_issuer(keys: &KeyServer) -> String {
