@@ -60,7 +60,9 @@ pub(crate) async fn run(AgentsArgs { admin, action }: AgentsArgs) -> Result<(), 
     let (code, answer) = ask(admin, request, json!({ "agent": agent }).to_string()).await?;
     let answer: Value = serde_json::from_slice(&answer).map_err(|_| not_a_gateway(admin))?;
     if code != StatusCode::OK {
-        return Err(answer["error"].as_str().map_or_else(|| not_a_gateway(admin), |why| Exit::failed(plain(why))));
+        return Err(answer["error"]
+            .as_str()
+            .map_or_else(|| not_a_gateway(admin), |why| Exit::failed(plain_lines(why))));
     }
     print(&format!("{}\n", told(verb, &agent, &answer)))
 }
@@ -171,6 +173,11 @@ fn shown(status: &Status) -> String {
 
 fn of_certificate(fingerprint: Option<&String>) -> Option<String> {
     fingerprint.map(|fingerprint| format!(", certificate {fingerprint}"))
+}
+
+/// The same for what has several lines.
+fn plain_lines(text: &str) -> String {
+    text.lines().map(plain).collect::<Vec<_>>().join("\n")
 }
 
 /// Names come from agents: nothing in them steers a terminal, or looks like something else.

@@ -24,16 +24,15 @@ use crate::{
     auth::{Credentials, KeySet, Proved, Refused, Shown, fingerprint},
     config::Config,
     expiry::Expiry,
-    limits::{DRAINING_HOLD_OFF, HANDSHAKE, LINKS_PER_AGENT, PACE, PACE_BURST, REJECT_HOLD_OFF},
+    limits::{HANDSHAKE, PACE, PACE_BURST, REFUSALS_LOGGED},
     listener::Peer,
     refusal::Refusal,
     registration::{NotRegistered, Registrar},
     registry::{Entry, Registry},
+    rejects,
     serve::Arrival,
     turned_away::TurnedAway,
 };
-
-const NOT_PERMITTED: &str = "service_not_permitted";
 
 /// Everything that an agent's arrival needs.
 #[derive(Debug)]
@@ -45,6 +44,8 @@ pub(crate) struct Tunnel {
     /// The header in which an ingress says where connections come from.
     address_header: Option<HeaderName>,
     attempts: Attempts,
+    /// Refusals of any kind, by address: the log has the first ones.
+    logged: Attempts,
     pace: Pace,
     turned_away: TurnedAway,
     admission: Arc<Admission>,
@@ -80,6 +81,7 @@ impl Tunnel {
             registrar: Arc::new(Registrar::new(config, admission.clone())),
             address_header: config.address_header.clone(),
             attempts: Attempts::new(config.failed_attempts),
+            logged: Attempts::new(REFUSALS_LOGGED),
             pace: Pace::new((PACE, PACE_BURST), Instant::now()),
             turned_away: TurnedAway::default(),
             admission,
@@ -176,7 +178,7 @@ impl Tunnel {
                 Err(NotRegistered::Refused(refusal)) => refusal,
                 Err(NotRegistered::WrongCode) => match self.attempts.failed(peer, Instant::now()) {
                     Failed::Counted => Refusal::wrong_code(),
-                    Failed::TooOften { first } => Refusal::too_often(None, first),
+                    Failed::TooOften { .. } => Refusal::too_often(None),
                 },
             }
         };
@@ -184,7 +186,11 @@ impl Tunnel {
     }
 
     fn turn_away(&self, refusal: &Refusal, peer: Peer) -> Response<Body> {
-        refusal.log(peer);
+        match self.logged.failed(peer, Instant::now()) {
+            Failed::Counted => refusal.log(peer, false),
+            Failed::TooOften { first: true } => refusal.log(peer, true),
+            Failed::TooOften { first: false } => {}
+        }
         self.turned_away.count(refusal.status().as_str());
         refusal.response()
     }
@@ -197,7 +203,7 @@ impl Tunnel {
             Refused::NotNow => Refusal::not_now(refused),
             Refused::Stranger(_) => match self.attempts.failed(peer, Instant::now()) {
                 Failed::Counted => Refusal::stranger(refused),
-                Failed::TooOften { first } => Refusal::too_often(Some(refused), first),
+                Failed::TooOften { .. } => Refusal::too_often(Some(refused)),
             },
         }
     }
@@ -226,11 +232,11 @@ impl Tunnel {
         tracing::Span::current().record("agent", &agent);
         if let Some(service) = identity.first_not_permitted(&pending.hello().services).cloned() {
             warn!(%service, "rejected an agent that claims a service it may not serve");
-            return self.reject(pending, not_permitted(&service)).await;
+            return self.reject(pending, rejects::not_permitted(&service)).await;
         }
         let Some(_place) = self.registry.place(&agent) else {
             warn!("rejected a link of an agent that has too many");
-            return self.reject(pending, too_many_links()).await;
+            return self.reject(pending, rejects::too_many_links()).await;
         };
         let fingerprint = certificate.as_deref().map(fingerprint);
         match self.hold(&mut pending, &agent, peer, fingerprint.clone()).await {
@@ -266,7 +272,7 @@ impl Tunnel {
                 info!(%error, "an agent left before it was let in");
                 Err(None)
             }
-            () = self.stop.cancelled() => Err(Some(draining())),
+            () = self.stop.cancelled() => Err(Some(rejects::draining())),
         }
     }
 
@@ -287,6 +293,9 @@ impl Tunnel {
         info!(instance, version, proof = %by, services = names(&services), "link up");
         let since = Instant::now();
         let (name, mut claimed) = (agent.clone(), services.clone());
+        let may_stay = |services: &[ServiceName]| {
+            self.admission.permits(&name, services) && self.credentials.is_still_good(proved)
+        };
         let entry = Entry {
             agent,
             instance: instance.into(),
@@ -299,7 +308,7 @@ impl Tunnel {
             connection: connection.clone(),
         };
         let registered = self.registry.add(entry);
-        if !self.admission.permits(&name, &claimed) {
+        if !may_stay(&claimed) {
             // It was revoked between the verdict and now, and its link was not there to be closed.
             connection.close();
         }
@@ -310,7 +319,7 @@ impl Tunnel {
         let mut expiry = Expiry::new(connection.clone(), proved.lasts(SystemTime::now()));
         let end = link.run(|notice| match notice {
             Notice::Services(services) => match identity.first_not_permitted(&services) {
-                None if !self.admission.permits(&name, &services) => {
+                None if !may_stay(&services) => {
                     warn!(
                         services = names(&services),
                         "closing the link of an agent that claims what was not approved"
@@ -324,10 +333,10 @@ impl Tunnel {
                 }
                 Some(service) => {
                     warn!(%service, "closing the link of an agent that claims a service it may not serve");
-                    connection.dismiss(NOT_PERMITTED);
+                    connection.dismiss(rejects::NOT_PERMITTED);
                 }
             },
-            Notice::Renewed(_) if !self.admission.permits(&name, &claimed) => {
+            Notice::Renewed(_) if !may_stay(&claimed) => {
                 warn!("closing the link of an agent that may not stay");
                 connection.close();
             }
@@ -361,30 +370,6 @@ async fn greet(upgrade: OnUpgrade) -> Result<Pending<Io>, String> {
 
 fn names(services: &[ServiceName]) -> String {
     services.iter().map(ServiceName::as_str).collect::<Vec<_>>().join(" ")
-}
-
-fn not_permitted(service: &ServiceName) -> Reject {
-    Reject {
-        code: NOT_PERMITTED.to_owned(),
-        message: format!("the credential does not permit the service {service}; add it to the gateway's agents list"),
-        retry_after: REJECT_HOLD_OFF,
-    }
-}
-
-fn too_many_links() -> Reject {
-    Reject {
-        code: "too_many_links".to_owned(),
-        message: format!("the agent has {LINKS_PER_AGENT} links to this gateway already"),
-        retry_after: REJECT_HOLD_OFF,
-    }
-}
-
-fn draining() -> Reject {
-    Reject {
-        code: "draining".to_owned(),
-        message: "this gateway is draining".to_owned(),
-        retry_after: DRAINING_HOLD_OFF,
-    }
 }
 
 fn switching(accept: &str) -> Response<Body> {

@@ -22,6 +22,7 @@ mod raw;
 mod refusal;
 mod registration;
 mod registry;
+mod rejects;
 mod room;
 mod serve;
 mod socket;

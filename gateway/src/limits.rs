@@ -32,6 +32,10 @@ pub(crate) const DRAINING_HOLD_OFF: Duration = Duration::from_secs(1);
 /// Links that are held for approval at once, of all agents together. Each holds a connection and a hello.
 pub(crate) const PENDING_LINKS: usize = 64;
 
+/// … and of one name: replicas and lanes that come together, and no more than an eighth of all. With as many different
+/// sets of services it is remembered.
+pub(crate) const PENDING_LINKS_PER_AGENT: usize = 8;
+
 /// Agents that wait for approval and are remembered, those included that will come back. At least [`PENDING_LINKS`], so
 /// that among too many one is away.
 pub(crate) const PENDING_AGENTS: usize = 128;
@@ -46,6 +50,9 @@ pub(crate) const DECISION_BYTES: usize = 4096;
 
 /// Addresses whose failed attempts are counted; a few dozen bytes each.
 pub(crate) const ATTEMPT_SOURCES: usize = 4096;
+
+/// Lines in the log a minute for refusals of any kind at the tunnel, for each address.
+pub(crate) const REFUSALS_LOGGED: u32 = 12;
 
 /// What whoever has failed too often is told to wait, in seconds: as long as the attempts are counted.
 pub(crate) const ATTEMPTS_RETRY_SECONDS: u16 = 60;

@@ -21,13 +21,11 @@ pub(crate) struct Refusal {
     credential: Option<Refused>,
     /// What `Retry-After` says with 429 and 503, in seconds.
     retry_after: u16,
-    /// It has been logged often enough.
-    quiet: bool,
 }
 
 impl Refusal {
     pub(crate) fn new(status: StatusCode, why: &'static str) -> Self {
-        Self { status, why, credential: None, retry_after: RETRY_AFTER_SECONDS, quiet: false }
+        Self { status, why, credential: None, retry_after: RETRY_AFTER_SECONDS }
     }
 
     /// No good credential.
@@ -36,11 +34,10 @@ impl Refusal {
         Self { credential: Some(refused), ..Self::new(StatusCode::UNAUTHORIZED, why) }
     }
 
-    /// No good credential, again and again; logged the first time.
-    pub(crate) fn too_often(credential: Option<Refused>, first: bool) -> Self {
-        let why = "too many attempts from this address have failed; more of them are not logged";
-        let refusal = Self::new(StatusCode::TOO_MANY_REQUESTS, why);
-        Self { credential, retry_after: ATTEMPTS_RETRY_SECONDS, quiet: !first, ..refusal }
+    /// No good credential, again and again.
+    pub(crate) fn too_often(credential: Option<Refused>) -> Self {
+        let why = "too many attempts from this address have failed";
+        Self { credential, retry_after: ATTEMPTS_RETRY_SECONDS, ..Self::new(StatusCode::TOO_MANY_REQUESTS, why) }
     }
 
     /// An upgrade that comes from a page.
@@ -59,10 +56,10 @@ impl Refusal {
         Self { credential: Some(refused), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, why) }
     }
 
-    /// A signed token from where too many others have failed; the log has said so then.
+    /// A signed token from where too many others have failed.
     pub(crate) fn not_now(refused: Refused) -> Self {
         let why = "too many attempts from this address have failed: signed tokens from it have to wait";
-        Self { credential: Some(refused), quiet: true, ..Self::new(StatusCode::SERVICE_UNAVAILABLE, why) }
+        Self { credential: Some(refused), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, why) }
     }
 
     /// A good credential at a bad moment; `retry_after` in seconds.
@@ -88,11 +85,11 @@ impl Refusal {
         self.status
     }
 
-    pub(crate) fn log(&self, peer: Peer) {
-        if !self.quiet {
-            let (status, credential) = (self.status.as_u16(), self.credential.as_ref().map(tracing::field::display));
-            warn!(%peer, status, why = self.why, credential, "refused a connection to the tunnel");
-        }
+    /// Says so, and whether it is the last time for a while.
+    pub(crate) fn log(&self, peer: Peer, last: bool) {
+        let (status, credential) = (self.status.as_u16(), self.credential.as_ref().map(tracing::field::display));
+        let more = last.then_some("not logged for a while");
+        warn!(%peer, status, why = self.why, credential, more, "refused a connection to the tunnel");
     }
 
     pub(crate) fn response(&self) -> Response<Body> {

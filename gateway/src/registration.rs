@@ -236,9 +236,9 @@ mod tests {
             let other = registrar.register(&headers(code(now.0, later), "rb_fedcba9876543210"), now).await;
             assert!(wrong(&other), "{later}: {other:?}");
         }
-        registrar.admission.decide(crate::admission::Verb::Revoke, "a", &[]).await.unwrap();
+        registrar.admission.decide(crate::admission::Verb::Revoke, "a", &[], || 0).await.unwrap();
         assert!(wrong(&registrar.register(&headers(code(now.0, 1), TOKEN), now).await), "it is rejected");
-        registrar.admission.decide(crate::admission::Verb::Approve, "a", &[]).await.unwrap();
+        registrar.admission.decide(crate::admission::Verb::Approve, "a", &[], || 0).await.unwrap();
         assert!(wrong(&registrar.register(&good, now).await), "the code is spent for ever");
         let next = registrar.register(&headers(code(now.0, 1), "rb_fedcba9876543210"), now).await;
         assert!(next.unwrap().is_new);

@@ -61,7 +61,7 @@ async fn decide(
         let code = match why {
             Undecided::Unknown(..) | Undecided::NoSuch(..) => StatusCode::NOT_FOUND,
             Undecided::Ambiguous(_) | Undecided::Approved(_) | Undecided::TooMany => StatusCode::CONFLICT,
-            Undecided::NotWritten(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Undecided::NotWritten(_) | Undecided::NotKept { .. } => StatusCode::INTERNAL_SERVER_ERROR,
         };
         (code, Json(NotDecided { error: why.to_string() }))
     })
@@ -72,8 +72,9 @@ async fn carry_out(status: &Status, verb: Verb, agent: String) -> Result<Decided
     let mut claims: Vec<_> = links.flat_map(|entry| entry.services).collect();
     claims.sort();
     claims.dedup();
-    let Record { decision, proven, services } = status.admission.decide(verb, &agent, &claims).await?;
-    let links_closed = if decision == Decision::Rejected { status.registry.close(&agent) } else { 0 };
+    let close = || status.registry.close(&agent);
+    let (record, links_closed) = status.admission.decide(verb, &agent, &claims, close).await?;
+    let Record { decision, proven, services } = record;
     Ok(Decided { agent, decision, proven, services, links_closed })
 }
 

@@ -37,7 +37,7 @@ pub use decisions::StateError;
 
 use crate::{
     config::{self, TokenDigest},
-    limits::{PENDING_HOLD_OFF, REJECT_HOLD_OFF},
+    rejects,
 };
 use decisions::{Decisions, StateFile};
 
@@ -71,7 +71,7 @@ pub(crate) enum Verb {
     Revoke,
 }
 
-/// Why nothing was decided.
+/// Why nothing was decided, or not for good.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Undecided {
     #[error(
@@ -90,6 +90,10 @@ pub(crate) enum Undecided {
     TooMany,
     #[error(transparent)]
     NotWritten(StateError),
+    #[error(
+        "{agent:?} is sent away, links closed: {links_closed}; but only until the gateway restarts, unless it is decided again once this is mended:\n{error}"
+    )]
+    NotKept { agent: String, links_closed: usize, error: StateError },
 }
 
 /// The name that was probably meant, as a question.
@@ -128,7 +132,7 @@ impl Admission {
     pub(crate) async fn admit(&self, applicant: Applicant) -> Result<(), Reject> {
         match self.verdict(&applicant.name, &applicant.services) {
             Verdict::Accepted => Ok(()),
-            Verdict::Rejected => Err(rejected()),
+            Verdict::Rejected => Err(rejects::rejected()),
             Verdict::Pending => self.hold(applicant).await,
         }
     }
@@ -151,31 +155,53 @@ impl Admission {
         let config::Admission::Approve { hold } = self.rule else { return Ok(()) };
         let mut decided = self.decided.subscribe();
         let (name, services) = (applicant.name.clone(), applicant.services.clone());
-        let Some(held) = self.lock().waiting.hold(applicant) else { return Err(too_many_pending()) };
+        let Some(held) = self.lock().waiting.hold(applicant) else { return Err(rejects::too_many_pending()) };
         let _held = Held { admission: self, waits: held };
         info!(services = ?services, "held: waiting for approval");
         let verdict = async {
             loop {
                 match self.verdict(&name, &services) {
                     Verdict::Accepted => return Ok(()),
-                    Verdict::Rejected => return Err(rejected()),
+                    Verdict::Rejected => return Err(rejects::rejected()),
                     Verdict::Pending => decided.changed().await.expect("the sender lives as long as self"),
                 }
             }
         };
-        tokio::time::timeout(hold, verdict).await.unwrap_or_else(|_| Err(not_yet(&name)))
+        tokio::time::timeout(hold, verdict).await.unwrap_or_else(|_| Err(rejects::not_yet(&name)))
     }
 
-    /// Decides about an agent, and writes it down first: what cannot be written is not decided. `claims` are the
-    /// services of the agent's links, if it has any. Not to be dropped half-way: file and memory would differ.
-    pub(crate) async fn decide(&self, verb: Verb, agent: &str, claims: &[ServiceName]) -> Result<Record, Undecided> {
-        let mut file = self.file.lock().await;
+    /// Decides about an agent, and writes it down. `claims` are the services of the agent's links, if it has any, and
+    /// `close` closes these; how many there were. Nobody is let in by what cannot be written, and whoever is to be sent
+    /// away does not stay for as long as the disk takes. Not to be dropped half-way: file and memory would differ.
+    pub(crate) async fn decide(
+        &self,
+        verb: Verb,
+        agent: &str,
+        claims: &[ServiceName],
+        close: impl FnOnce() -> usize,
+    ) -> Result<(Record, usize), Undecided> {
+        let file = self.file.lock().await;
         let (record, decisions) = self.lock().prepare(verb, agent, claims, self.names.as_deref())?;
-        self.keep(&mut file, decisions).await.map_err(Undecided::NotWritten)?;
-        self.lock().waiting.forget(agent);
+        if record.decision == Decision::Approved {
+            write(&file, &decisions).await.map_err(Undecided::NotWritten)?;
+            self.put(agent, &record, decisions);
+            return Ok((record, 0));
+        }
+        self.put(agent, &record, decisions.clone());
+        let links_closed = close();
+        let not_kept = |error| Undecided::NotKept { agent: agent.to_owned(), links_closed, error };
+        write(&file, &decisions).await.map_err(not_kept)?;
+        Ok((record, links_closed))
+    }
+
+    /// It holds from now on.
+    fn put(&self, agent: &str, record: &Record, decisions: Decisions) {
+        let mut state = self.lock();
+        state.decisions = decisions;
+        state.waiting.forget(agent);
+        drop(state);
         self.decided.send_replace(());
         info!(agent, decision = ?record.decision, "decided");
-        Ok(record)
     }
 
     /// Whether an agent may register by the code of this step: it is not rejected, has no token, and the code is not
@@ -194,25 +220,15 @@ impl Admission {
     /// Keeps the token of an agent that has shown the code of this step, and with it that the code is spent; written
     /// down first. `false` if another was quicker. Not to be dropped half-way, as [`Admission::decide`].
     pub(crate) async fn register(&self, agent: &str, step: u64, token: TokenDigest) -> Result<bool, Undecided> {
-        let mut file = self.file.lock().await;
+        let file = self.file.lock().await;
         if !self.is_open(agent, step) {
             return Ok(false);
         }
         let mut decisions = self.lock().decisions.clone();
         decisions.registrations = decisions.registrations.with(agent, step, token).ok_or(Undecided::TooMany)?;
-        self.keep(&mut file, decisions).await.map_err(Undecided::NotWritten)?;
-        Ok(true)
-    }
-
-    /// Writes down what holds from now on; only then it does.
-    async fn keep(&self, file: &mut Option<StateFile>, decisions: Decisions) -> Result<(), StateError> {
-        if let Some(file) = file.clone() {
-            let written = decisions.clone();
-            let written = tokio::task::spawn_blocking(move || file.write(&written)).await;
-            written.expect("writing does not panic")?;
-        }
+        write(&file, &decisions).await.map_err(Undecided::NotWritten)?;
         self.lock().decisions = decisions;
-        Ok(())
+        Ok(true)
     }
 
     /// Everyone who waits, and everything that was decided.
@@ -246,12 +262,17 @@ impl State {
         let is_approved = before.is_some_and(|record| record.decision == Decision::Approved);
         let is_known = before.is_some() || !waiting.is_empty();
         match verb {
-            Verb::Revoke if is_known || self.may_come(agent, names) => {}
-            Verb::Revoke => return Err(Undecided::NoSuch(agent.to_owned(), self.guess(agent, names))),
-            _ if !is_known => return Err(Undecided::Unknown(agent.to_owned(), self.guess(agent, names))),
+            Verb::Revoke | Verb::Approve if proven && !is_known && !self.may_come(agent, names) => {
+                return Err(Undecided::NoSuch(agent.to_owned(), self.guess(agent, names)));
+            }
+            // A name that is proved can be approved before it comes. One that is not would be approved for nothing.
+            Verb::Approve if proven => {}
+            Verb::Approve | Verb::Reject if !is_known => {
+                return Err(Undecided::Unknown(agent.to_owned(), self.guess(agent, names)));
+            }
             Verb::Reject if is_approved => return Err(Undecided::Approved(agent.to_owned())),
-            Verb::Approve if !proven && waiting.len() > 1 => return Err(Undecided::Ambiguous(agent.to_owned())),
-            Verb::Approve | Verb::Reject => {}
+            Verb::Approve if waiting.len() > 1 => return Err(Undecided::Ambiguous(agent.to_owned())),
+            _ => {}
         }
         let names = |services: &[ServiceName]| services.iter().map(ToString::to_string).collect();
         let services = match (waiting.first(), before) {
@@ -275,7 +296,8 @@ impl State {
     fn guess(&self, agent: &str, names: Option<&[String]>) -> Guess {
         let decided = self.decisions.iter().map(|(name, _)| name.as_str());
         let waiting = self.waiting.names();
-        let known: Vec<&str> = names.into_iter().flatten().map(String::as_str).chain(decided).chain(waiting).collect();
+        let known = names.into_iter().flatten().map(String::as_str).chain(decided).chain(waiting);
+        let known: Vec<&str> = known.filter(|name| *name != agent).collect();
         Guess(did_you_mean(agent, &known).map(str::to_owned))
     }
 }
@@ -292,28 +314,11 @@ impl Drop for Held<'_> {
     }
 }
 
-fn rejected() -> Reject {
-    Reject {
-        code: "rejected".to_owned(),
-        message: "this gateway's operator has rejected the agent, or revoked its approval".to_owned(),
-        retry_after: REJECT_HOLD_OFF,
-    }
-}
-
-fn not_yet(agent: &str) -> Reject {
-    Reject {
-        code: "approval_pending".to_owned(),
-        message: format!("nobody has approved this agent yet: reachback agents approve {agent}"),
-        retry_after: PENDING_HOLD_OFF,
-    }
-}
-
-fn too_many_pending() -> Reject {
-    Reject {
-        code: "too_many_pending".to_owned(),
-        message: "as many agents as can be held wait for approval already".to_owned(),
-        retry_after: PENDING_HOLD_OFF,
-    }
+async fn write(file: &Option<StateFile>, decisions: &Decisions) -> Result<(), StateError> {
+    let Some(file) = file.clone() else { return Ok(()) };
+    let decisions = decisions.clone();
+    let written = tokio::task::spawn_blocking(move || file.write(&decisions)).await;
+    written.expect("writing does not panic")
 }
 
 #[cfg(test)]

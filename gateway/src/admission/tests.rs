@@ -40,7 +40,7 @@ async fn admit(admission: &Admission, name: &str, claims: &[&str]) -> Option<Str
 }
 
 async fn decide(admission: &Admission, verb: Verb, name: &str) -> Result<Record, Undecided> {
-    admission.decide(verb, name, &[]).await
+    admission.decide(verb, name, &[], || 0).await.map(|(record, _)| record)
 }
 
 /// An agent that asks in a task of its own, once it is held.
@@ -60,7 +60,7 @@ async fn held(admission: &Arc<Admission>, claims: &'static [&str]) -> tokio::tas
 async fn without_a_rule_everybody_is_let_in_until_revoked() {
     let admission = Admission::open(config::Admission::Auto, Some(names()), None).unwrap();
     assert_eq!(admit(&admission, "a", &["x"]).await, None);
-    assert!(decide(&admission, Verb::Approve, "a").await.is_err(), "nobody waits");
+    assert!(decide(&admission, Verb::Reject, "a").await.is_err(), "nobody waits");
     decide(&admission, Verb::Revoke, "a").await.unwrap();
     assert_eq!(admit(&admission, "a", &["x"]).await.as_deref(), Some("rejected"));
     assert!(!admission.permits("a", &[]) && admission.permits("b", &[]));
@@ -123,10 +123,15 @@ async fn a_name_that_nothing_proves_is_approved_with_what_it_claims() {
 
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_decided() {
-    let admission = approving(true);
+    let anyone = approving(false);
     for verb in [Verb::Approve, Verb::Reject] {
-        assert!(matches!(decide(&admission, verb, "a").await, Err(Undecided::Unknown(..))), "{verb:?}");
+        assert!(matches!(decide(&anyone, verb, "a").await, Err(Undecided::Unknown(..))), "{verb:?}");
     }
+    let admission = approving(true);
+    let unknown = decide(&admission, Verb::Reject, "warehouse-7").await.unwrap_err();
+    assert!(matches!(unknown, Undecided::Unknown(..)), "nobody waits");
+    assert!(!unknown.to_string().contains("did you mean"), "that is what was meant: {unknown}");
+    assert!(matches!(decide(&admission, Verb::Approve, "warehuose-7").await, Err(Undecided::NoSuch(..))));
     held(&admission, &["x"]).await;
     decide(&admission, Verb::Approve, "a").await.unwrap();
     assert!(matches!(decide(&admission, Verb::Reject, "a").await, Err(Undecided::Approved(_))));
@@ -157,13 +162,29 @@ async fn a_slip_of_the_pen_revokes_nobody() {
     assert!(!anyone.permits("x", &[]), "where nothing proves a name, any may yet come");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_name_that_a_credential_proves_can_be_approved_before_it_comes() {
+    let admission = approving(true);
+    decide(&admission, Verb::Approve, "a").await.unwrap();
+    assert_eq!(admit(&admission, "a", &["x"]).await, None);
+}
+
 #[tokio::test]
-async fn what_cannot_be_written_is_not_decided() {
+async fn what_cannot_be_written_lets_nobody_in_and_keeps_nobody_from_being_sent_away() {
     let folder = Scratch::new();
     let file = folder.file("state.json");
     let admission = Admission::open(config::Admission::Auto, Some(names()), Some(&file)).unwrap();
     decide(&admission, Verb::Revoke, "a").await.unwrap();
     drop(folder);
-    assert!(matches!(decide(&admission, Verb::Revoke, "b").await, Err(Undecided::NotWritten(_))));
-    assert!(admission.permits("b", &[]) && !admission.permits("a", &[]));
+    assert!(matches!(decide(&admission, Verb::Approve, "a").await, Err(Undecided::NotWritten(_))));
+    assert!(!admission.permits("a", &[]) && admission.permits("b", &[]));
+    let mut closed = false;
+    let close = || {
+        closed = true;
+        2
+    };
+    let revoked = admission.decide(Verb::Revoke, "b", &[], close).await;
+    let Err(not_kept @ Undecided::NotKept { links_closed: 2, .. }) = revoked else { panic!("{revoked:?}") };
+    assert!(not_kept.to_string().contains("only until the gateway restarts"), "{not_kept}");
+    assert!(closed && !admission.permits("b", &[]));
 }

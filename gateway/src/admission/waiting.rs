@@ -4,7 +4,7 @@ use proto::wire::ServiceName;
 use tokio::time::Instant;
 
 use crate::{
-    limits::{PENDING_AGENTS, PENDING_LINKS},
+    limits::{PENDING_AGENTS, PENDING_LINKS, PENDING_LINKS_PER_AGENT},
     listener::Peer,
 };
 
@@ -48,37 +48,54 @@ pub(crate) struct Waiting {
 pub(super) struct Waits(u64);
 
 impl Waiting {
-    /// Takes one of the [`PENDING_LINKS`]; `None` if all are taken.
-    pub(super) fn hold(&mut self, mut applicant: Applicant) -> Option<Waits> {
-        if self.links >= PENDING_LINKS {
+    /// Takes one of the [`PENDING_LINKS`]; `None` if all are taken, or all that one name may have. Who asks is remembered
+    /// all the same.
+    pub(super) fn hold(&mut self, applicant: Applicant) -> Option<Waits> {
+        let its: usize = self.of(&applicant.name).map(|waiter| waiter.links).sum();
+        let at = self.remember(applicant)?;
+        if its >= PENDING_LINKS_PER_AGENT || self.links >= PENDING_LINKS {
             return None;
         }
         self.links += 1;
+        self.waiters[at].links += 1;
+        Some(Waits(self.waiters[at].id))
+    }
+
+    /// Notes who asks, and where; `None` if its name waits on as many links with other services.
+    fn remember(&mut self, mut applicant: Applicant) -> Option<usize> {
         applicant.services.sort();
         let now = Instant::now();
         let same =
             |known: &Waiter| known.applicant.name == applicant.name && known.applicant.services == applicant.services;
-        let at = self.waiters.iter().position(same).unwrap_or_else(|| {
-            self.make_room();
-            let id = self.next_id;
-            self.next_id += 1;
-            self.waiters.push(Waiter { id, applicant: applicant.clone(), links: 0, first: now, last: now });
-            self.waiters.len() - 1
-        });
-        let waiter = &mut self.waiters[at];
-        (waiter.applicant, waiter.last) = (applicant, now);
-        waiter.links += 1;
-        Some(Waits(waiter.id))
+        if let Some(at) = self.waiters.iter().position(same) {
+            let waiter = &mut self.waiters[at];
+            (waiter.applicant, waiter.last) = (applicant, now);
+            return Some(at);
+        }
+        if !self.make_room(&applicant.name) {
+            return None;
+        }
+        let id = self.next_id;
+        self.next_id += 1;
+        self.waiters.push(Waiter { id, applicant, links: 0, first: now, last: now });
+        Some(self.waiters.len() - 1)
     }
 
-    /// Forgets whoever has been away the longest, if there are [`PENDING_AGENTS`].
-    fn make_room(&mut self) {
-        if self.waiters.len() >= PENDING_AGENTS {
-            let away = self.waiters.iter().enumerate().filter(|(_, waiter)| waiter.links == 0);
-            if let Some((at, _)) = away.min_by_key(|(_, waiter)| waiter.last) {
-                self.waiters.remove(at);
-            }
+    /// Forgets whoever has been away the longest, if there are [`PENDING_AGENTS`]; one of this name, if it waits with as
+    /// many sets of services as it may have links. `false` if that one is not away.
+    fn make_room(&mut self, name: &str) -> bool {
+        let is_many = self.of(name).count() >= PENDING_LINKS_PER_AGENT;
+        if !is_many && self.waiters.len() < PENDING_AGENTS {
+            return true;
         }
+        let may_go = |waiter: &Waiter| waiter.links == 0 && (!is_many || waiter.applicant.name == name);
+        let away = self.waiters.iter().enumerate().filter(|(_, waiter)| may_go(waiter));
+        let oldest = away.min_by_key(|(_, waiter)| waiter.last).map(|(at, _)| at);
+        oldest.map(|at| self.waiters.remove(at)).is_some()
+    }
+
+    fn of(&self, name: &str) -> impl Iterator<Item = &Waiter> {
+        self.waiters.iter().filter(move |waiter| waiter.applicant.name == name)
     }
 
     pub(super) fn release(&mut self, Waits(id): Waits) {
@@ -96,8 +113,7 @@ impl Waiting {
 
     /// What an agent claims: more than one set if it waits with several.
     pub(super) fn claims(&self, agent: &str) -> Vec<&[ServiceName]> {
-        let its = self.waiters.iter().filter(|waiter| waiter.applicant.name == agent);
-        its.map(|waiter| &*waiter.applicant.services).collect()
+        self.of(agent).map(|waiter| &*waiter.applicant.services).collect()
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
@@ -147,6 +163,33 @@ mod tests {
         assert!(waiting.hold(applicant("one more", &[])).is_none());
         waiting.release(held[0]);
         assert!(waiting.hold(applicant("one more", &[])).is_some());
+    }
+
+    #[test]
+    fn one_name_takes_neither_all_links_nor_the_whole_list() {
+        let mut waiting = Waiting::default();
+        for number in 0..PENDING_LINKS {
+            let held = waiting.hold(applicant("greedy", &[&format!("s{number}")]));
+            assert_eq!(held.is_some(), number < PENDING_LINKS_PER_AGENT, "{number}");
+        }
+        assert_eq!(waiting.waiters.len(), PENDING_LINKS_PER_AGENT, "all of them wait");
+        let last = waiting.waiters.pop().unwrap();
+        waiting.waiters.push(Waiter { links: 0, ..last });
+        let held = waiting.hold(applicant("greedy", &["another"])).unwrap();
+        assert_eq!(waiting.waiters.len(), PENDING_LINKS_PER_AGENT, "in the place of the one that is away");
+        assert!(waiting.hold(applicant("honest", &[])).is_some());
+        waiting.release(held);
+    }
+
+    #[test]
+    fn who_finds_no_place_is_remembered() {
+        let mut waiting = Waiting::default();
+        for number in 0..PENDING_LINKS {
+            waiting.hold(applicant(&number.to_string(), &[])).unwrap();
+        }
+        assert!(waiting.hold(applicant("honest", &["x"])).is_none());
+        assert_eq!(waiting.claims("honest").len(), 1);
+        assert_eq!(waiting.waiters.last().unwrap().links, 0);
     }
 
     #[test]

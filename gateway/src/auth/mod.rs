@@ -67,6 +67,8 @@ pub(crate) struct Proved {
     pub(crate) by: Means,
     /// When that is over; `None`: never.
     expires: Option<SystemTime>,
+    /// The token that it has registered and shown, if that is how.
+    registered: Option<TokenDigest>,
 }
 
 /// How an agent has proved who it is.
@@ -119,10 +121,10 @@ impl Credentials {
     ) -> Result<Proved, Refused> {
         let Some(agents) = &self.agents else {
             let identity = Arc::new(Identity { name: None, services: vec![ServicePattern::Any] });
-            return Ok(Proved { identity, by: Means::Nothing, expires: None });
+            return Ok(Proved { identity, by: Means::Nothing, expires: None, registered: None });
         };
         if let Some(known) = shown.certificate.and_then(|certificate| by_certificate(agents, certificate)) {
-            return Ok(Proved { identity: known.identity.clone(), by: Means::Certificate, expires: None });
+            return Ok(known.proved(Means::Certificate));
         }
         match bearer(shown.headers) {
             Some(token) => self.by_bearer(agents, token, now, may_verify),
@@ -140,6 +142,11 @@ impl Credentials {
         }
     }
 
+    /// Whether what an agent has proved itself with is good still: a registered token is, until the agent is revoked.
+    pub(crate) fn is_still_good(&self, proved: &Proved) -> bool {
+        proved.registered.is_none_or(|token| self.admission.registered(&token).is_some())
+    }
+
     fn by_bearer(
         &self,
         agents: &[Known],
@@ -149,10 +156,10 @@ impl Credentials {
     ) -> Result<Proved, Refused> {
         let shown = TokenDigest::of(token);
         if let Some(known) = by_digest(agents, &shown) {
-            return Ok(Proved { identity: known.identity.clone(), by: Means::Token, expires: None });
+            return Ok(known.proved(Means::Token));
         }
         if let Some(known) = self.by_registration(agents, &shown) {
-            return Ok(Proved { identity: known.identity.clone(), by: Means::Registration, expires: None });
+            return Ok(Proved { registered: Some(shown), ..known.proved(Means::Registration) });
         }
         let unknown = Refused::Stranger("the token is not known");
         let jwt = std::str::from_utf8(token).ok().filter(|_| !self.issuers.is_empty()).ok_or(unknown)?;
@@ -165,7 +172,7 @@ impl Credentials {
             rule.is_some_and(|rule| rule.issuer == verified.issuer && rule.subject.matches(&verified.subject))
         };
         let known = agents.iter().find(is_it).ok_or(Refused::Stranger("the token's subject is that of no agent"))?;
-        Ok(Proved { identity: known.identity.clone(), by: Means::Jwt, expires: Some(verified.expires) })
+        Ok(Proved { expires: Some(verified.expires), ..known.proved(Means::Jwt) })
     }
 
     /// What was registered counts for as long as the agent is one that registers.
@@ -190,6 +197,13 @@ fn by_digest<'a>(agents: &'a [Known], shown: &TokenDigest) -> Option<&'a Known> 
         }
     }
     usize::try_from(found).ok().and_then(|index| agents.get(index))
+}
+
+impl Known {
+    /// For ever.
+    fn proved(&self, by: Means) -> Proved {
+        Proved { identity: self.identity.clone(), by, expires: None, registered: None }
+    }
 }
 
 impl Proved {

@@ -217,7 +217,7 @@ async fn the_command_lists_and_decides() {
     let (_, output) = command(&["list"]).await;
     assert!(output.contains("warehouse-7  pending  orders") && output.contains("calls itself peer"), "{output}");
     let (code, output) = command(&["approve", "warehouse-8"]).await;
-    assert!(code == 1 && output.contains("no agent \"warehouse-8\" waits"), "{output}");
+    assert!(code == 1 && output.contains("no agent is named \"warehouse-8\""), "{output}");
     let (code, output) = command(&["revoke", "warehouse-8"]).await;
     assert!(code == 1 && output.contains("did you mean \"warehouse-7\"?"), "{output}");
     assert_eq!(gateway.status().await["decisions"], json!([]), "nothing was decided");
@@ -236,6 +236,30 @@ async fn the_command_lists_and_decides() {
     assert_eq!(command(&["revoke", "warehouse-7"]).await.0, 0, "also where nobody waits");
     let (code, output) = run(&["agents", "list", "--admin", &format!("{}:9", own_address())]).await;
     assert!(code == 1 && output.contains("cannot ask the gateway"), "{output}");
+}
+
+#[tokio::test]
+async fn a_full_disk_keeps_nobody_from_being_revoked() {
+    let (folder, upstream) = (Scratch::new(), Upstream::start().await);
+    let state = folder.path().join("state");
+    std::fs::create_dir(&state).unwrap();
+    let gateway = Sidecar::gateway(&approving(&folder, "").replace("/state.json", "/state/state.json"));
+    let admin = gateway.address("admin").to_string();
+    let command = async |args: &[&str]| run(&[&["agents", "--admin", &admin], args].concat()).await;
+    assert_eq!(command(&["approve", "warehouse-7"]).await.0, 0, "before it comes");
+    let _agent = agent(&gateway, &upstream, &folder);
+    gateway.until_links(1).await;
+    std::fs::remove_dir_all(&state).unwrap();
+    let (code, output) = command(&["revoke", "warehouse-7"]).await;
+    assert!(code == 1 && output.contains("links closed: 1; but only until the gateway restarts"), "{output}");
+    assert!(output.contains("\n = its folder must exist"), "{output}");
+    gateway.until_links(0).await;
+    let again = greeted(gateway.address("tunnel")).await;
+    assert!(matches!(&again, Said::Frame(Frame::Reject(reject)) if reject.code == "rejected"), "{again:?}");
+    let (code, output) = command(&["approve", "warehouse-7"]).await;
+    assert!(code == 1 && output.contains("cannot write the state file"), "{output}");
+    let again = greeted(gateway.address("tunnel")).await;
+    assert!(matches!(&again, Said::Frame(Frame::Reject(reject)) if reject.code == "rejected"), "{again:?}");
 }
 
 #[tokio::test]

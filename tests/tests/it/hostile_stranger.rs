@@ -1,6 +1,9 @@
 //! A hostile stranger, who has no credential: it costs little, leaves nothing behind, and holds nobody up.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use reachback_tests::{
     bridge::{self, Setup},
@@ -101,12 +104,29 @@ async fn is_told_to_wait_when_it_guesses() {
         assert_eq!(scene.attempt("guess-0123456789abcdef", from).await.0, status, "{from} is of the same network");
     }
     assert_eq!(scene.attempt(TOKEN, "192.0.2.1").await.0, 101, "who is known is not held up by others");
-    let lines = |words: [&str; 2]| {
-        scene.gateway.log().iter().filter(|line| words.iter().all(|word| line.contains(word))).count()
-    };
-    assert_eq!(lines(["192.0.2.1:0", "401"]), 3);
-    assert_eq!(lines(["192.0.2.1:0", "429"]), 1, "more are not logged");
     scene.nothing_has_happened("guesses").await;
+}
+
+#[tokio::test]
+async fn cannot_fill_the_log() {
+    let scene = Scene::new("").await;
+    let (wrong, code) = ("Authorization: Bearer wrong-0123456789abcdef\r\n", "Reachback-Registration-Code: 1\r\n");
+    let kinds = [
+        ("GET", "/", UPGRADE, 404),
+        ("GET", "/reachback/v1", wrong, 401),
+        ("POST", "/reachback/v1", code, 400),
+        ("POST", "/reachback/v1", "Reachback-Registration-Code: 123456\r\nOrigin: null\r\n", 403),
+    ];
+    let started = Instant::now();
+    for (method, path, more, status) in kinds.iter().cycle().take(200) {
+        let answer = call(scene.tunnel, method, path, more).await.status();
+        assert!(answer == *status || answer == 429, "{method} {path} {more}: {answer}");
+    }
+    let lines = scene.gateway.log().iter().filter(|line| line.contains("refused a connection")).count() as u64;
+    // Twelve a minute, and for each that the log is silent afterwards.
+    let later = started.elapsed().as_secs() / 5 + 1;
+    assert!((13..=13 + 2 * later).contains(&lines), "{lines} lines");
+    scene.nothing_has_happened("noise").await;
 }
 
 #[tokio::test]

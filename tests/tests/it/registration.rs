@@ -144,6 +144,21 @@ async fn a_revoked_agent_can_be_let_in_to_register_anew() {
 }
 
 #[tokio::test]
+async fn a_revoked_token_is_good_for_nothing_that_has_begun_with_it() {
+    let scene = Scene::new().await;
+    let gateway = scene.start();
+    let admin = gateway.address("admin").to_string();
+    let token = "rb_another-0123456789";
+    assert_eq!(shown(&gateway, &scene.code(0), token, "").await.0, 201);
+    let mut half_way = Peer::dial(gateway.address("tunnel"), Some(token)).await.unwrap();
+    assert_eq!(run(&["agents", "revoke", "warehouse-7", "--admin", &admin]).await.0, 0);
+    assert_eq!(run(&["agents", "approve", "warehouse-7", "--admin", &admin]).await.0, 0);
+    half_way.say(&Frame::Hello(Hello::Agent(agent_hello(&["orders"])))).await;
+    assert!(half_way.closing().await.is_some(), "it has shown the old token before it was revoked");
+    gateway.until_links(0).await;
+}
+
+#[tokio::test]
 async fn who_has_registered_may_still_need_approval() {
     let scene = Scene::new().await;
     let gateway = Sidecar::gateway(&scene.gateway.replace("state_file", "admission: approve\nstate_file"));
