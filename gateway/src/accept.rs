@@ -24,7 +24,7 @@ use crate::{
     auth::{Credentials, KeySet, Proved, Refused, Shown, fingerprint},
     config::Config,
     expiry::Expiry,
-    limits::{HANDSHAKE, PACE, PACE_BURST, REFUSALS_LOGGED},
+    limits::{PACE, PACE_BURST, REFUSALS_LOGGED},
     listener::Peer,
     refusal::Refusal,
     registration::{NotRegistered, Registrar},
@@ -110,7 +110,7 @@ impl Tunnel {
 
     /// Answers a request to the tunnel listener: 101, or plain HTTP that leaves no state behind.
     pub(crate) async fn answer(self: Arc<Self>, arrival: Arrival) -> Response<Body> {
-        let Arrival { mut request, peer, certificate, .. } = arrival;
+        let Arrival { mut request, peer, certificate, deadline, .. } = arrival;
         let peer = address_of(request.headers(), self.address_header.as_ref(), peer);
         if self.is_registration(&request) {
             return self.register(request.headers(), peer).await;
@@ -124,7 +124,7 @@ impl Tunnel {
         let response = switching(&accept_key(key));
         let upgrade = hyper::upgrade::on(&mut request);
         let span = info_span!("link", %peer, agent = tracing::field::Empty);
-        self.links.spawn(self.clone().welcome(upgrade, proved, peer, certificate).instrument(span));
+        self.links.spawn(self.clone().welcome(upgrade, deadline, proved, peer, certificate).instrument(span));
         response
     }
 
@@ -218,11 +218,12 @@ impl Tunnel {
     async fn welcome(
         self: Arc<Self>,
         upgrade: OnUpgrade,
+        deadline: Instant,
         proved: Proved,
         peer: Peer,
         certificate: Option<Arc<CertificateDer<'static>>>,
     ) {
-        let mut pending = match tokio::time::timeout(HANDSHAKE, greet(upgrade)).await {
+        let mut pending = match tokio::time::timeout_at(deadline, greet(upgrade)).await {
             Ok(Ok(pending)) => pending,
             Ok(Err(error)) => return warn!(error, "an agent's greeting failed"),
             Err(_) => return warn!("an agent did not say hello in time"),

@@ -49,7 +49,7 @@ use self::{
     config::{Agents, Tls},
     drain::Drain,
     facade::Facade,
-    limits::{HANDSHAKE, IDLE_CONNECTION, LAST_WORDS},
+    limits::{IDLE_CONNECTION, LAST_WORDS},
     registry::Registry,
     room::Room,
     serve::{Arrival, Server, Serving, Terms},
@@ -97,16 +97,17 @@ impl Gateway {
             Agents::Listed(agents) => Some(agents.iter().map(|agent| agent.name.clone()).collect()),
         };
         let admission = Admission::open(config.admission, names, config.state_file.as_deref())?;
-        let tunnel = bind("tunnel", config.listen.into(), config.tls.as_ref(), HANDSHAKE).await?;
-        let tunnel = Server { listener: tunnel.listener.in_turns(), ..tunnel };
-        let applications = Arc::new(Room::for_facades(config.facades.len(), room::descriptors()));
+        let tunnel = bind("tunnel", config.listen.into(), config.tls.as_ref(), None).await?;
+        let descriptors = room::descriptors();
+        let applications = Arc::new(Room::for_facades(config.facades.len(), descriptors));
         let mut facades = Vec::new();
         for facade in &config.facades {
-            let server = bind("facade", facade.listen.clone(), facade.tls.as_ref(), IDLE_CONNECTION).await?;
+            let server = bind("facade", facade.listen.clone(), facade.tls.as_ref(), Some(IDLE_CONNECTION)).await?;
             let terms = Terms { facade: Some(facade::refuse), room: applications.clone(), ..server.terms };
             facades.push(Server { terms, gives_way: applications.clone(), ..server });
         }
-        let tunnel = Server { gives_way: applications, ..tunnel };
+        let terms = Terms { room: Arc::new(Room::for_arrivals(descriptors)), ..tunnel.terms };
+        let tunnel = Server { listener: tunnel.listener.in_turns(), terms, gives_way: applications };
         let admin = bind_optional("admin", config.admin).await?;
         let health = bind_optional("health", config.health).await?;
         Ok(Self { config, admission, tunnel, facades, admin, health })
@@ -235,13 +236,18 @@ fn no_delay(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)
 }
 
-async fn bind(what: &'static str, address: Listen, tls: Option<&Tls>, idle: Duration) -> Result<Server, BindError> {
+async fn bind(
+    what: &'static str,
+    address: Listen,
+    tls: Option<&Tls>,
+    idle: Option<Duration>,
+) -> Result<Server, BindError> {
     Server::bind(&address, tls, idle).await.map_err(|error| BindError::Listen { what, address, error })
 }
 
 async fn bind_optional(what: &'static str, address: Option<SocketAddr>) -> Result<Option<Server>, BindError> {
     match address {
-        Some(address) => bind(what, address.into(), None, IDLE_CONNECTION).await.map(Some),
+        Some(address) => bind(what, address.into(), None, Some(IDLE_CONNECTION)).await.map(Some),
         None => Ok(None),
     }
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// For a connection to agree upon TLS, for one to the tunnel to ask for its upgrade, and again for the agent behind it
-/// to say hello: a slow or silent stranger costs no more than this.
+/// For a connection to agree upon TLS, and on the tunnel's listener for all until its agent has said hello: a slow or
+/// silent stranger costs no more than this.
 pub(crate) const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// How long a client's connection may lie idle: longer than common clients keep theirs.

@@ -14,7 +14,7 @@ use crate::{
     admission::Turns,
     certificates::Certificate,
     config::{Listen, Tls},
-    limits::{BACKLOG, HANDSHAKE},
+    limits::BACKLOG,
     socket::Socket,
     unix::UnixSocket,
 };
@@ -117,16 +117,19 @@ fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 impl Accepted {
+    /// Waits for its turn, if it has to.
+    pub(crate) async fn turn(&self) {
+        if let Self::Tls(_, _, wait) = self {
+            tokio::time::sleep(*wait).await;
+        }
+    }
+
     /// The connection, once it is ready for HTTP. What a stranger does to TLS is none of the listener's business, so
     /// this belongs into the connection's own task.
     pub(crate) async fn ready(self) -> io::Result<Socket> {
         match self {
             Self::Ready(socket) => Ok(socket),
-            Self::Tls(stream, acceptor, wait) => {
-                tokio::time::sleep(wait).await;
-                let agreed = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await?;
-                agreed.map(|stream| Socket::Tls(Box::new(stream)))
-            }
+            Self::Tls(stream, acceptor, _) => acceptor.accept(stream).await.map(|stream| Socket::Tls(Box::new(stream))),
         }
     }
 }

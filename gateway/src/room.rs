@@ -1,7 +1,8 @@
 //! Room for connections: applications take only so many file descriptors, and their idle connections give way.
 //!
 //! A process has a limit of descriptors. What agents' links, probes and files need is kept back from applications, so
-//! that these cannot lock the agents out; and whoever waits for room gets that of a connection that lies idle.
+//! that these cannot lock the agents out, and from strangers that knock at the tunnel; and whoever waits for room gets
+//! that of a connection that lies idle.
 
 use std::{
     collections::BTreeMap,
@@ -62,6 +63,11 @@ impl Room {
     pub(crate) fn for_facades(count: usize, descriptors: Option<usize>) -> Self {
         let most = CONNECTIONS.saturating_mul(count);
         Self::new(descriptors.map_or(most, |descriptors| most.min(descriptors / 4 * 3)).max(1))
+    }
+
+    /// For those that want to become agents' links, and are not yet, in such a process: strangers can be among them.
+    pub(crate) fn for_arrivals(descriptors: Option<usize>) -> Self {
+        Self::new(descriptors.map_or(CONNECTIONS, |descriptors| CONNECTIONS.min(descriptors / 8)).max(1))
     }
 
     /// A place for a connection, as soon as there is one: others that lie idle give way.
@@ -204,6 +210,8 @@ mod tests {
         assert_eq!(places(3, Some(1_000_000)), 3 * CONNECTIONS);
         assert_eq!(places(3, Some(1024)), 768);
         assert_eq!(places(1, Some(3)), 1);
+        let arrivals = |descriptors| Room::for_arrivals(descriptors).places.available_permits();
+        assert_eq!([None, Some(1_000_000), Some(1024), Some(3)].map(arrivals), [CONNECTIONS, CONNECTIONS, 128, 1]);
         let line = "Limit   Soft Limit  Hard Limit  Units\nMax open files            1024                 524288               files\n";
         assert_eq!(limit_in(line), Some(1024));
         assert_eq!(limit_in(&line.replace("1024  ", "unlimited")), None);

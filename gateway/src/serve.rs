@@ -21,7 +21,10 @@ use hyper::{
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use proto::link::is_exhaustion;
 use rustls_pki_types::CertificateDer;
-use tokio::net::TcpStream;
+use tokio::{
+    net::TcpStream,
+    time::{Instant, sleep_until, timeout_at},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, warn};
 
@@ -32,7 +35,7 @@ use crate::{
     idle::idle,
     limits::{
         ACCEPT_REST, BACKLOG, CLIENT_BUFFER, CLIENT_HEAD, CLIENT_STREAM_WINDOW, CLIENT_STREAMS, CONNECTIONS,
-        DRAIN_IDLE, GIVE_WAY_REST, HEAD, LAST_ACCEPT, LAST_CALL,
+        DRAIN_IDLE, GIVE_WAY_REST, HANDSHAKE, HEAD, LAST_ACCEPT, LAST_CALL,
     },
     listener::{Accepted, Listener, Peer},
     raw::TLS_HANDSHAKE,
@@ -46,7 +49,7 @@ use crate::{
 pub(crate) struct Server {
     pub(crate) listener: Listener,
     pub(crate) terms: Terms,
-    /// Whose connections give way when there is no descriptor left.
+    /// Whose connections give way, beside its own, when there is no descriptor left.
     pub(crate) gives_way: Arc<Room>,
 }
 
@@ -54,13 +57,24 @@ pub(crate) struct Server {
 #[derive(Clone, Debug)]
 pub(crate) struct Terms {
     /// A connection on which no request begins for this long, and none is in flight, is closed: idle ones and those
-    /// that send their head a byte at a time alike.
-    pub(crate) idle: Duration,
+    /// that send their head a byte at a time alike. `None`: none may lie idle, each has its one request by the deadline
+    /// of its handshake.
+    pub(crate) idle: Option<Duration>,
     /// On a facade: HTTP/2 is spoken with clients that begin with it, and so is said why a request cannot be read. Not
     /// where strangers of another network knock.
     pub(crate) facade: Option<Refuse>,
     pub(crate) room: Arc<Room>,
     pub(crate) complaints: Arc<Complaints>,
+}
+
+impl Terms {
+    /// Returns when a connection has been idle for too long, or has not come to its request in time.
+    async fn still(&self, activity: &Activity, head: Duration, deadline: Instant) {
+        match self.idle {
+            Some(period) => idle(activity, period, head).await,
+            None => sleep_until(deadline).await,
+        }
+    }
 }
 
 /// The life of one listener, or of several that end together.
@@ -116,6 +130,8 @@ pub(crate) struct Arrival {
     pub(crate) peer: Peer,
     /// The certificate of the connection's client, if it was asked for one and has shown it.
     pub(crate) certificate: Option<Arc<CertificateDer<'static>>>,
+    /// When the connection's handshake has to be over, whatever it consists of.
+    pub(crate) deadline: Instant,
     /// Held until the answer is complete: a connection with a request in flight is not idle.
     pub(crate) busy: Busy,
     /// On a facade: where the request ends cannot be told for sure.
@@ -123,7 +139,7 @@ pub(crate) struct Arrival {
 }
 
 impl Server {
-    pub(crate) async fn bind(listen: &Listen, tls: Option<&Tls>, idle: Duration) -> io::Result<Self> {
+    pub(crate) async fn bind(listen: &Listen, tls: Option<&Tls>, idle: Option<Duration>) -> io::Result<Self> {
         let room = Arc::new(Room::new(CONNECTIONS));
         let complaints = Arc::new(Complaints::new(listen.to_string()));
         let terms = Terms { idle, facade: None, room: room.clone(), complaints };
@@ -159,7 +175,8 @@ impl Server {
                         warn!(%error, "out of resources: connections are accepted as others end");
                     }
                     // Soon again if there is room: it must not be another listener's each time.
-                    tokio::time::sleep(if self.gives_way.make() { GIVE_WAY_REST } else { ACCEPT_REST }).await;
+                    let made = self.gives_way.make() | self.terms.room.make();
+                    tokio::time::sleep(if made { GIVE_WAY_REST } else { ACCEPT_REST }).await;
                 }
                 Err(error) => debug!(%error, "a connection was not accepted"),
             }
@@ -180,22 +197,31 @@ where
     A: Fn(Arrival) -> F + Send + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
-    let stream = match serving.stop.run_until_cancelled(accepted.ready()).await {
-        Some(Ok(stream)) => stream,
-        Some(Err(error)) => {
+    // Also when others want its room: from its turn on.
+    let leave = serving.stop.child_token();
+    if leave.run_until_cancelled(accepted.turn()).await.is_none() {
+        return;
+    }
+    let deadline = Instant::now() + HANDSHAKE;
+    let activity = Arc::new(Activity::default());
+    let room = terms.room.clone();
+    let _entered = room.enter(&activity, leave.clone());
+    let stream = match leave.run_until_cancelled(timeout_at(deadline, accepted.ready())).await {
+        Some(Ok(Ok(stream))) => stream,
+        Some(Ok(Err(error))) => {
             if let Some(why) = complaints::why(&error) {
                 terms.complaints.say(peer, &why);
             }
             return debug!(%peer, %error, "a client's connection ended before a request");
         }
+        Some(Err(_)) => return debug!(%peer, "closing a connection whose handshake takes too long"),
         None => return,
     };
     let certificate = stream.client_certificate().map(Arc::new);
-    let activity = Arc::new(Activity::default());
     let answer = move |request, busy, in_doubt| {
-        answer(Arrival { request, peer, certificate: certificate.clone(), busy, in_doubt })
+        answer(Arrival { request, peer, certificate: certificate.clone(), deadline, busy, in_doubt })
     };
-    serve_http(stream, peer, answer, terms, serving, &activity).await;
+    serve_http(stream, peer, answer, (terms, deadline), Serving { stop: leave, ..serving }, &activity).await;
     if let Some(rest) = activity.take_rest() {
         rest.await;
     }
@@ -205,7 +231,7 @@ async fn serve_http<A, F>(
     stream: Socket,
     peer: Peer,
     answer: A,
-    Terms { idle: period, facade, room, complaints }: Terms,
+    (terms, deadline): (Terms, Instant),
     serving: Serving,
     activity: &Arc<Activity>,
 ) where
@@ -214,23 +240,22 @@ async fn serve_http<A, F>(
 {
     let requests = activity.clone();
     let Serving { leaving, closed, stop, .. } = serving;
-    // Also when others want its room.
-    let stop = stop.child_token();
-    let _entered = room.enter(activity, stop.clone());
+    let facade = terms.facade;
     let mut client = Client::new(stream, activity.clone());
     let protocol = tokio::select! {
         biased;
         protocol = client.protocol(), if facade.is_some() => protocol,
         () = std::future::ready(()), if facade.is_none() => Ok(Protocol::Http1),
         () = stop.cancelled() => return,
-        () = idle(activity, period, HEAD) => return debug!(%peer, "closing an idle connection"),
+        () = terms.still(activity, HEAD, deadline) => return debug!(%peer, "closing an idle connection"),
     };
+    let is_facade = facade.is_some();
     let service = service_fn(move |request| {
         let request: Request<Incoming> = request;
         let is_http1 = request.version() != Version::HTTP_2;
         let is_last = is_http1 && leaving.load(Ordering::Relaxed);
         let busy = Busy::new(&requests);
-        let in_doubt = is_http1 && facade.is_some() && requests.note(request.body());
+        let in_doubt = is_http1 && is_facade && requests.note(request.body());
         let answered = answer(request, busy, in_doubt);
         async move {
             let mut response = answered.await;
@@ -246,11 +271,11 @@ async fn serve_http<A, F>(
             let connection = http1::Builder::new().max_buf_size(CLIENT_BUFFER).serve_connection(client, service);
             let mut connection = connection.with_upgrades();
             let (pinned, stopped) = (Pin::new(&mut connection), stop.cancelled());
-            let still = idle(activity, period, HEAD);
+            let still = terms.still(activity, HEAD, deadline);
             let served = attend(pinned, |connection| connection.graceful_shutdown(), activity, still, stopped).await;
             if let (Some(Err(error)), Some(parts)) = (&served, connection.into_parts()) {
                 if parts.read_buf.first() == Some(&TLS_HANDSHAKE) {
-                    complaints.say(
+                    terms.complaints.say(
                         peer,
                         "it speaks TLS, and this listener does not: agents dial ws://, applications call http://",
                     );
@@ -266,7 +291,7 @@ async fn serve_http<A, F>(
             let mut connection = Box::pin(http2_builder().serve_connection(client, service));
             // It has a word for leaving that loses nothing, and so needs no last call.
             let stopped = closed.run_until_cancelled(stop.cancelled());
-            let still = idle(activity, period, Duration::MAX);
+            let still = terms.still(activity, Duration::MAX, deadline);
             attend(connection.as_mut(), |connection| connection.graceful_shutdown(), activity, still, stopped).await
         }
         Err(error) => return debug!(%peer, %error, "a client's connection ended before a request"),
@@ -325,14 +350,14 @@ mod tests {
     use crate::limits::IDLE_CONNECTION;
 
     /// How long a connection lasts on which a client has said this, and what was said to it.
-    async fn lasts(said: &str, facade: Option<Refuse>) -> (Duration, String) {
+    async fn lasts(said: &str, facade: Option<Refuse>, idle: Option<Duration>) -> (Duration, String) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         client.write_all(said.as_bytes()).await.unwrap();
         let (stream, peer) = listener.accept().await.unwrap();
         stream.readable().await.unwrap();
         let complaints = Arc::new(Complaints::new(String::new()));
-        let terms = Terms { idle: IDLE_CONNECTION, facade, room: Arc::new(Room::new(1)), complaints };
+        let terms = Terms { idle, facade, room: Arc::new(Room::new(1)), complaints };
         let answer = async |_| Response::new(Body::from("hello"));
         let started = Instant::now();
         let accepted = Accepted::Ready(Socket::Tcp(stream));
@@ -347,15 +372,24 @@ mod tests {
         let get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
         for facade in [None, Some(crate::facade::refuse as Refuse)] {
             for half in ["G", "PRI * HTT", "GET / HTTP/1.1\r\nHost: a\r\n"] {
-                let (lasted, answers) = lasts(half, facade).await;
+                let (lasted, answers) = lasts(half, facade, Some(IDLE_CONNECTION)).await;
                 assert!(lasted >= HEAD && lasted <= HEAD * 2, "{half:?} lasted {lasted:?}");
                 assert_eq!(answers, "", "{half:?}");
             }
             for quiet in ["", get] {
-                let (lasted, answers) = lasts(quiet, facade).await;
+                let (lasted, answers) = lasts(quiet, facade, Some(IDLE_CONNECTION)).await;
                 assert!(lasted >= IDLE_CONNECTION && lasted <= IDLE_CONNECTION * 2, "{quiet:?} lasted {lasted:?}");
                 assert_eq!(answers.ends_with("hello"), !quiet.is_empty(), "{answers:?}");
             }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_none_may_lie_idle_all_have_the_same_time() {
+        for said in ["", "G", "GET / HTTP/1.1\r\nHost: a\r\n", "GET / HTTP/1.1\r\nHost: a\r\n\r\n"] {
+            let (lasted, answers) = lasts(said, None, None).await;
+            assert!(lasted >= HANDSHAKE && lasted <= HANDSHAKE + DRAIN_IDLE, "{said:?} lasted {lasted:?}");
+            assert_eq!(answers.ends_with("hello"), said.ends_with("\r\n\r\n"), "{answers:?}");
         }
     }
 }

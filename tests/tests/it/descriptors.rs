@@ -7,6 +7,7 @@ use reachback_tests::{
     client::{Raw, call},
     process::Process,
     scratch::Scratch,
+    tls::Authority,
     upstream::Upstream,
     wait::{until, within},
 };
@@ -48,6 +49,29 @@ async fn idle_clients_of_a_gateway_keep_out_neither_agents_nor_other_clients() {
     assert_eq!(call(facade, "GET", "/bytes/1", "").await.status(), 200);
     upstream.open_gate(1);
     assert_eq!(waits.answer("GET").await.status(), 200);
+}
+
+#[tokio::test]
+async fn strangers_at_the_tunnel_keep_out_neither_agents_nor_clients() {
+    for with_tls in [false, true] {
+        let (folder, upstream, authority) = (Scratch::new(), Upstream::start().await, Authority::new());
+        folder.write("ca.pem", &authority.pem());
+        folder.write("gateway.pem", &authority.issue(&["127.0.0.1"]));
+        let tls = if with_tls { "tls: { cert_file: gateway.pem }" } else { "" };
+        let gateway = Process::start_by(few(), "gateway", &gateway_yaml(tls), &folder);
+        let (facade, tunnel) = (gateway.address("facade").await, gateway.address("tunnel").await);
+        let mut strangers = Vec::new();
+        for _ in 0..200 {
+            strangers.push(Raw::connect(tunnel).await);
+        }
+        let setup = Setup { agent: if with_tls { "ca_file: ca.pem" } else { "" }, ..Setup::default() };
+        let yaml = agent_yaml(tunnel, upstream.address(), setup);
+        let yaml = if with_tls { yaml.replace("ws://", "wss://") } else { yaml };
+        let _agent = Sidecar::agent(&yaml, folder.path());
+        gateway.line(&["link up"]).await;
+        assert_eq!(call(facade, "GET", "/bytes/1", "").await.status(), 200);
+        assert!(!gateway.log().iter().any(|line| line.contains("out of resources")), "there was room for all others");
+    }
 }
 
 #[tokio::test]
