@@ -294,9 +294,7 @@ impl Tunnel {
         info!(instance, version, proof = %by, services = names(&services), "link up");
         let since = Instant::now();
         let (name, mut claimed) = (agent.clone(), services.clone());
-        let may_stay = |services: &[ServiceName]| {
-            self.admission.permits(&name, services) && self.credentials.is_still_good(proved)
-        };
+        let may_stay = |services: &[ServiceName]| self.may_stay(&name, proved, services);
         let entry = Entry {
             agent,
             instance: instance.into(),
@@ -348,6 +346,11 @@ impl Tunnel {
         let end = end.await;
         drop(registered);
         info!(%end, lasted_s = since.elapsed().as_secs(), "link down");
+    }
+
+    /// Whether an agent that was let in may still stay, with these services.
+    fn may_stay(&self, name: &str, proved: &Proved, services: &[ServiceName]) -> bool {
+        self.admission.permits(name, services) && self.credentials.is_still_good(proved)
     }
 
     /// A link goes on with what it began with unless what is shown proves the same agent.

@@ -75,6 +75,18 @@ impl Terms {
             None => sleep_until(deadline).await,
         }
     }
+
+    /// Says why a connection of HTTP/1 has ended early: to its client, on a facade, and to whoever runs both if they do
+    /// not mean the same.
+    async fn tell(&self, peer: Peer, error: &hyper::Error, client: Client, unread: &[u8]) {
+        if unread.first() == Some(&TLS_HANDSHAKE) {
+            let why = "it speaks TLS, and this listener does not: agents dial ws://, applications call http://";
+            self.complaints.say(peer, why);
+        }
+        if let Some(refuse) = self.facade {
+            unreadable::tell(client, error, refuse).await;
+        }
+    }
 }
 
 /// The life of one listener, or of several that end together.
@@ -274,15 +286,7 @@ async fn serve_http<A, F>(
             let still = terms.still(activity, HEAD, deadline);
             let served = attend(pinned, |connection| connection.graceful_shutdown(), activity, still, stopped).await;
             if let (Some(Err(error)), Some(parts)) = (&served, connection.into_parts()) {
-                if parts.read_buf.first() == Some(&TLS_HANDSHAKE) {
-                    terms.complaints.say(
-                        peer,
-                        "it speaks TLS, and this listener does not: agents dial ws://, applications call http://",
-                    );
-                }
-                if let Some(refuse) = facade {
-                    unreadable::tell(parts.io.into_inner(), error, refuse).await;
-                }
+                terms.tell(peer, error, parts.io.into_inner(), &parts.read_buf).await;
             }
             served
         }
