@@ -224,5 +224,8 @@ fn wrong_answers() -> Vec<String> {
         with("Transfer-Encoding: gzip\r\n"),
         with("Transfer-Encoding: gzip, chunked\r\n"),
         with("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"),
+        head("HTTP/1.1 204 No Content"),
+        raw("HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\n"),
+        raw("HTTP/1.1 204 No Content\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
     ]
 }

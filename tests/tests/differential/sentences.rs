@@ -33,7 +33,7 @@ pub(crate) const ANSWER_TRAILERS: &str = "Trailers of an answer reach a client t
                                           other.";
 pub(crate) const REASON: &str = "The reason phrase is the usual one of the status, or none.";
 pub(crate) const BODILESS: &str = "An answer that has no body by its nature loses what must not stand there or tells \
-                                   nothing: `Content-Length` with 204, `Transfer-Encoding` with HEAD and 304.";
+                                   nothing: `Content-Length: 0` with 204, `Transfer-Encoding` with HEAD and 304.";
 pub(crate) const DATE: &str = "An answer without `Date` gains one.";
 pub(crate) const INTERIM: &str = "Informational answers (103, 102, an unasked 100) are dropped.";
 pub(crate) const LINE_ENDS: &str = "Lines that end with LF alone are understood, and end with CRLF from there on.";
@@ -47,8 +47,8 @@ pub(crate) const CONNECT: &str = "`CONNECT` is `not_supported`.";
 pub(crate) const WHITELIST: &str = "What the whitelist refuses never reaches the upstream: 403 `denied`, 400 for a \
                                     target that no reader can take for a path, 414 and 431 for one or for headers that \
                                     are too long.";
-pub(crate) const UPSTREAM_PROTOCOL: &str = "An answer that is not HTTP, or whose length is in doubt, becomes a 502 \
-                                            `upstream_protocol`.";
+pub(crate) const UPSTREAM_PROTOCOL: &str = "An answer that is not HTTP, or whose length is in doubt (a 204 that declares \
+                                            one, too), becomes a 502 `upstream_protocol`.";
 
 /// Asserts that the page says so.
 pub(crate) fn documented(sentence: &str) {
