@@ -23,7 +23,7 @@ pub(super) fn route(hosts: &Hosts, parts: &mut Parts) -> Result<Routed, Failure>
         (Some(_), _) => return Err(bad_request("this forward proxy knows http:// URLs only")),
         (None, _) => {
             return Err(bad_request(
-                "this facade is a forward proxy and takes URLs: set HTTP_PROXY to its address, and call http://HOST/…",
+                "this facade is a forward proxy and takes URLs: set HTTP_PROXY to its address, and call http://HOST/PATH",
             ));
         }
     };

@@ -5,7 +5,9 @@ pub(crate) const REQUEST_ID: &str = "Every request and every answer carries one 
                                      sent one usable value, a new one otherwise; an upstream's own is replaced.";
 pub(crate) const HOST: &str = "`Host` is the upstream's own address, or what `host` of the service says.";
 pub(crate) const HOP: &str = "What concerns one hop stays on it: `Connection` and the fields that it names, \
-                              `Keep-Alive`, `Proxy-…`, `Upgrade`, `TE` other than `trailers`.";
+                              `Keep-Alive`, `Proxy-Connection`, `Proxy-Authenticate`, `Proxy-Authorization`, \
+                              `Upgrade`, `TE` other than `trailers`.";
+pub(crate) const PROXY_FIELDS: &str = "Every other `Proxy-…` of a request is dropped as well.";
 pub(crate) const CONNECTIONS: &str = "The client's connection and the upstream's live by themselves: whether one is \
                                       kept or closed, and which of HTTP/1.0 and 1.1 it speaks, is nothing to the other.";
 pub(crate) const FRAMING: &str = "A body keeps its kind of framing, a length or chunks, but not its spelling: `005` \
@@ -43,6 +45,8 @@ pub(crate) const NO_HTTP: &str = "What is not HTTP/1.x as RFC 9112 writes it (fo
 pub(crate) const BAD_REQUEST: &str = "A request that is HTTP but malformed (`Host` missing or double, a target in absolute \
                                       form, a body that breaks off or whose chunks are malformed, a transfer coding \
                                       other than `chunked`) is a `bad_request`, and the connection ends.";
+pub(crate) const UNENCODED: &str = "A target with a byte that must be percent-encoded is a `bad_request`, and the connection \
+                                    ends: `\"`, `<` and `>` anywhere, ``[ ] \\ ^ ` { | }`` in the path.";
 pub(crate) const CONNECT: &str = "`CONNECT` is `not_supported`.";
 pub(crate) const WHITELIST: &str = "What the whitelist refuses never reaches the upstream: 403 `denied`, 400 for a \
                                     target that no reader can take for a path, 414 and 431 for one or for headers that \
