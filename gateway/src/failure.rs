@@ -204,14 +204,36 @@ fn proxy_status(error: &str, details: &str) -> HeaderValue {
     HeaderValue::from_str(&value).expect("only printable ASCII was pushed")
 }
 
+/// Whether the client takes JSON, or does not say. The most exact of what it names that means JSON decides (RFC 9110
+/// §12.5.1).
 fn accepts_json(headers: &HeaderMap) -> bool {
-    let mut accepts = headers.get_all(header::ACCEPT).iter().peekable();
-    if accepts.peek().is_none() {
-        return true;
-    }
-    accepts
-        .filter_map(|value| value.to_str().ok())
-        .any(|value| ["*/*", "application/*", "json"].iter().any(|wanted| value.contains(wanted)))
+    let lines = headers.get_all(header::ACCEPT).iter();
+    let ranges = lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(','));
+    let decisive = ranges.filter_map(json_range).max();
+    decisive.map_or(!headers.contains_key(header::ACCEPT), |(_, accepted)| accepted)
+}
+
+/// How exactly a media range means what failures are told in, if it does, and whether the client accepts it.
+fn json_range(range: &str) -> Option<(u8, bool)> {
+    let mut parts = range.split(';').map(str::trim);
+    let media = parts.next()?;
+    let rank = match media {
+        "*/*" => 0,
+        media if media.eq_ignore_ascii_case("application/*") => 1,
+        media if media.eq_ignore_ascii_case("application/problem+json") => 3,
+        // Any other JSON: whoever reads that can read this.
+        media if media.as_bytes().windows(4).any(|part| part.eq_ignore_ascii_case(b"json")) => 2,
+        _ => return None,
+    };
+    Some((rank, !parts.any(is_refusal)))
+}
+
+/// `q=0`, with up to three decimals (RFC 9110 §12.4.2).
+fn is_refusal(parameter: &str) -> bool {
+    let Some((name, value)) = parameter.split_once('=') else { return false };
+    let value = value.trim();
+    let is_zero = value.starts_with('0') && value.bytes().all(|byte| matches!(byte, b'0' | b'.'));
+    name.trim().eq_ignore_ascii_case("q") && is_zero
 }
 
 #[cfg(test)]
@@ -281,17 +303,28 @@ mod tests {
 
     #[test]
     fn json_unless_the_client_wants_none() {
-        let check = |accept: Option<&str>, expected| {
+        let check = |accepts: &[&'static str], expected| {
             let mut headers = HeaderMap::new();
-            if let Some(accept) = accept {
-                headers.insert(header::ACCEPT, accept.parse().unwrap());
+            for accept in accepts {
+                headers.append(header::ACCEPT, HeaderValue::from_static(accept));
             }
-            assert_eq!(accepts_json(&headers), expected, "{accept:?}");
+            assert_eq!(accepts_json(&headers), expected, "{accepts:?}");
         };
-        check(None, true);
-        check(Some("*/*"), true);
-        check(Some("text/html, application/json;q=0.5"), true);
-        check(Some("application/problem+json"), true);
-        check(Some("text/html"), false);
+        check(&[], true);
+        check(&["*/*"], true);
+        check(&["text/html, application/json;q=0.5"], true);
+        check(&["application/problem+json"], true);
+        check(&["Application/JSON ; Q=0.001"], true);
+        check(&["text/html", "application/*"], true);
+        check(&["text/html"], false);
+        check(&["application/json;q=0"], false);
+        check(&["text/plain, */* ; q=0.000"], false);
+        check(&["application/json; charset=utf-8; Q=0., text/html"], false);
+        // The most exact one that fits decides (RFC 9110 §12.5.1).
+        check(&["application/problem+json;q=0, */*"], false);
+        check(&["application/json;q=0", "*/*;q=0.1"], false);
+        check(&["*/*;q=0, application/json"], true);
+        check(&["application/*;q=0, application/problem+json;q=0.1"], true);
+        check(&["application/vnd.api+json"], true);
     }
 }

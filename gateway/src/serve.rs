@@ -264,7 +264,8 @@ async fn serve_http<A, F>(
     let is_facade = facade.is_some();
     let service = service_fn(move |request| {
         let request: Request<Incoming> = request;
-        let is_http1 = request.version() != Version::HTTP_2;
+        let version = request.version();
+        let is_http1 = version != Version::HTTP_2;
         let is_last = is_http1 && leaving.load(Ordering::Relaxed);
         let busy = Busy::new(&requests);
         let in_doubt = is_http1 && is_facade && requests.note(request.body());
@@ -273,6 +274,10 @@ async fn serve_http<A, F>(
             let mut response = answered.await;
             if is_last && response.status() != StatusCode::SWITCHING_PROTOCOLS {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            if version == Version::HTTP_10 && response.headers().contains_key(header::CONNECTION) {
+                // Else the HTTP library says `keep-alive` beside the `close`, to a client that has asked for it.
+                *response.version_mut() = version;
             }
             Ok::<_, Infallible>(response)
         }

@@ -31,18 +31,21 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     for name in doomed {
         headers.remove(name);
     }
-    if let Some(te) = headers.remove(header::TE)
-        && te.to_str().is_ok_and(|te| te.split(',').any(|coding| coding.trim().eq_ignore_ascii_case("trailers")))
-    {
+    let takes_trailers = members(headers, header::TE).any(|coding| coding.eq_ignore_ascii_case(b"trailers"));
+    headers.remove(header::TE);
+    if takes_trailers {
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
     }
 }
 
+/// What a list holds, over all its lines.
+fn members(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &[u8]> {
+    let lines = headers.get_all(name).iter();
+    lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii)
+}
+
 fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
-    let values = headers.get_all(header::CONNECTION).iter();
-    let tokens = values.flat_map(|value| value.as_bytes().split(|b| *b == b','));
-    tokens
-        .map(<[u8]>::trim_ascii)
+    members(headers, header::CONNECTION)
         // The usual option, and a field that goes anyway.
         .filter(|token| !token.eq_ignore_ascii_case(b"keep-alive"))
         .filter_map(|token| HeaderName::from_bytes(token).ok())
@@ -121,6 +124,9 @@ mod tests {
         let mut headers = map(&[("TE", "gzip")]);
         remove_hop_by_hop(&mut headers);
         assert!(headers.is_empty());
+        let mut headers = map(&[("TE", "gzip"), ("TE", "deflate;q=0.5, trailers"), ("TE", "")]);
+        remove_hop_by_hop(&mut headers);
+        assert_eq!(headers, map(&[("TE", "trailers")]), "whichever line it stands on");
     }
 
     #[test]

@@ -350,8 +350,12 @@ fn answer_head(head: http::response::Parts) -> Result<ResponseHead, Failure> {
     if !is_plainly_framed(&headers) {
         return wrong("the upstream's answer has a transfer coding other than chunked");
     }
-    if hop::content_length(&headers).is_err() {
+    let Ok(length) = hop::content_length(&headers) else {
         return wrong("the upstream's answer has a Content-Length that is not one number");
+    };
+    if head.status == StatusCode::NO_CONTENT && length.is_some_and(|length| length > 0) {
+        // Which of the two is true nobody can say (RFC 9110 §8.6). A length of 0 says the same twice.
+        return wrong("the upstream's answer is a 204, and declares a body");
     }
     if headers.contains_key(header::TRANSFER_ENCODING) {
         // The chunks say where the body ends; a length beside them is void (RFC 9112 §6.3).

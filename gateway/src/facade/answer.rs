@@ -54,7 +54,11 @@ pub(super) fn response(
             return Err(wrong("the answer is shorter than its Content-Length"));
         }
         // To an HTTP/1.0 client the end of the connection is the end of such a body.
-        let ends_with_connection = length.is_none() && version < Version::HTTP_11;
+        let ends_with_connection = length.is_none() && !body.is_end_stream() && version < Version::HTTP_11;
+        if ends_with_connection {
+            // Else the HTTP library says `keep-alive` to a client that has asked for it, and closes.
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         let body = body.with_length(length);
         let (method, target) = (asked.method.clone(), asked.target());
         axum::body::Body::new(Download { body, id, method, target, slot, ends_with_connection, cut: None })

@@ -7,22 +7,24 @@ use proto::{
     wire::{Failure, FailureCode},
 };
 
-/// An extended `CONNECT` becomes an upgrade, `:authority` the `Host` (RFC 9113 §8.3.1), the target
-/// origin-form, and `Cookie` one line. Other versions are left alone.
-pub(super) fn read_as_http1(parts: &mut Parts) -> Result<(), Failure> {
+/// An extended `CONNECT` becomes an upgrade, `:authority` the `Host` (RFC 9113 §8.3.1), and `Cookie` one line. The
+/// target is in absolute form `for_proxy`, and in origin-form otherwise. Other versions are left alone.
+pub(super) fn read_as_http1(parts: &mut Parts, for_proxy: bool) -> Result<(), Failure> {
     if parts.version != Version::HTTP_2 {
         return Ok(());
     }
     if let Some(protocol) = parts.extensions.remove::<Protocol>() {
         read_as_upgrade(parts, &protocol)?;
     }
-    let mut uri = std::mem::take(&mut parts.uri).into_parts();
-    uri.scheme = None;
-    if let Some(authority) = uri.authority.take() {
-        let host = host(&authority, &parts.headers)?;
+    if let Some(authority) = parts.uri.authority() {
+        let host = host(authority, &parts.headers)?;
         parts.headers.insert(header::HOST, host);
     }
-    parts.uri = Uri::from_parts(uri).map_err(|_| bad_request("the request's :path is not a target"))?;
+    if !for_proxy {
+        let mut uri = std::mem::take(&mut parts.uri).into_parts();
+        (uri.scheme, uri.authority) = (None, None);
+        parts.uri = Uri::from_parts(uri).map_err(|_| bad_request("the request's :path is not a target"))?;
+    }
     join_cookies(&mut parts.headers);
     Ok(())
 }
@@ -74,13 +76,13 @@ mod tests {
     use super::*;
 
     /// Target and header lines that come of a request.
-    fn read(uri: &str, lines: &[(&str, &str)]) -> Result<(String, Vec<String>), Failure> {
+    fn read(uri: &str, lines: &[(&str, &str)], for_proxy: bool) -> Result<(String, Vec<String>), Failure> {
         let mut request = Request::builder().version(Version::HTTP_2).uri(uri);
         for (name, value) in lines {
             request = request.header(*name, *value);
         }
         let mut parts = request.body(()).unwrap().into_parts().0;
-        read_as_http1(&mut parts)?;
+        read_as_http1(&mut parts, for_proxy)?;
         let line = |(name, value): (_, &HeaderValue)| format!("{name}: {}", value.to_str().unwrap());
         Ok((parts.uri.to_string(), parts.headers.iter().map(line).collect()))
     }
@@ -88,7 +90,7 @@ mod tests {
     #[test]
     fn the_authority_is_the_host() {
         let check = |uri: &str, lines: &[(&str, &str)], expected: Option<(&str, &[&str])>| {
-            let read = read(uri, lines).ok();
+            let read = read(uri, lines, false).ok();
             let read = read.as_ref().map(|(uri, lines)| (uri.as_str(), lines.iter().map(String::as_str).collect()));
             assert_eq!(read, expected.map(|(uri, lines)| (uri, lines.to_vec())), "{uri} {lines:?}");
         };
@@ -102,8 +104,17 @@ mod tests {
     }
 
     #[test]
+    fn a_proxy_gets_the_whole_url() {
+        let url = "http://orders.internal:81/a%2Fb?";
+        let host = "host: orders.internal:81".to_owned();
+        assert_eq!(read(url, &[], true).unwrap(), (url.to_owned(), vec![host]));
+        assert!(read(url, &[("host", "other")], true).is_err());
+        assert!(read("http://user@a/", &[], true).is_err());
+    }
+
+    #[test]
     fn crumbs_are_one_cookie() {
-        let cookies = |lines: &[(&str, &str)]| read("/", lines).unwrap().1;
+        let cookies = |lines: &[(&str, &str)]| read("/", lines, false).unwrap().1;
         assert_eq!(cookies(&[("cookie", "a=1")]), ["cookie: a=1"]);
         let crumbs = [("cookie", "a=1"), ("x", "y"), ("cookie", "b=2"), ("cookie", "c=3; d=4")];
         assert_eq!(cookies(&crumbs), ["cookie: a=1; b=2; c=3; d=4", "x: y"]);

@@ -129,7 +129,8 @@ impl Facade {
         malformed::refuse_doubt(in_doubt)?;
         let mut slot = Slot::take(&self.counts, self.most, busy)?;
         let (mut parts, body) = request.into_parts();
-        http2::read_as_http1(&mut parts)?;
+        let for_proxy = matches!(self.settings.routing, config::Routing::Proxy(_));
+        http2::read_as_http1(&mut parts, for_proxy)?;
         let routed = route::route(&self.settings.routing, &mut parts)?;
         let version = parts.version;
         let hop = Hop { said: self.settings.forwarded, peer, is_tls: self.settings.tls.is_some() };

@@ -23,7 +23,7 @@ pub(super) fn route(hosts: &Hosts, parts: &mut Parts) -> Result<Routed, Failure>
         (Some(_), _) => return Err(bad_request("this forward proxy knows http:// URLs only")),
         (None, _) => {
             return Err(bad_request(
-                "this facade is a forward proxy and takes URLs: set HTTP_PROXY to its address, and call http://HOST/…",
+                "this facade is a forward proxy and takes URLs: set HTTP_PROXY to its address, and call http://HOST/PATH",
             ));
         }
     };
@@ -37,10 +37,10 @@ pub(super) fn route(hosts: &Hosts, parts: &mut Parts) -> Result<Routed, Failure>
     Ok(Routed { service, target: origin_form(parts) })
 }
 
-/// Path and query byte for byte, behind a `/` where there is no path.
+/// Path and query byte for byte, behind a `/` where there is no path. HTTP/2 may ask for `*`, which is no path either.
 fn origin_form(parts: &Parts) -> Bytes {
     match parts.uri.path_and_query().map_or("", |target| target.as_str()) {
-        target if target.starts_with('/') => Bytes::copy_from_slice(target.as_bytes()),
+        target if target.starts_with('/') || target == "*" => Bytes::copy_from_slice(target.as_bytes()),
         target => Bytes::from(format!("/{target}")),
     }
 }

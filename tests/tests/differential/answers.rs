@@ -49,6 +49,11 @@ fn statuses() -> Vec<Case> {
             "HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n",
             &[(HOP, "client - header proxy-authenticate: Basic")],
         ),
+        kept(
+            "credentials of a proxy",
+            "HTTP/1.1 200 OK\r\nProxy-Authorization: Basic YTpi\r\nContent-Length: 0\r\n\r\n",
+            &[(HOP, "client - header proxy-authorization: Basic YTpi")],
+        ),
         kept("204", "HTTP/1.1 204 No Content\r\n\r\n", &[]),
         kept(
             "204 with a length",

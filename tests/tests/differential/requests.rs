@@ -129,6 +129,7 @@ fn headers_on_the_way() -> Vec<Case> {
                 (HOP, "upstream - header proxy-connection: keep-alive"),
             ],
         ),
+        with("of another proxy", "Proxy-Status: p\r\n", &[(PROXY_FIELDS, "upstream - header proxy-status: p")]),
         with(
             "TE: trailers",
             "Connection: TE\r\nTE: trailers\r\n",

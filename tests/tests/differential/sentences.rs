@@ -5,7 +5,9 @@ pub(crate) const REQUEST_ID: &str = "Every request and every answer carries one 
                                      sent one usable value, a new one otherwise; an upstream's own is replaced.";
 pub(crate) const HOST: &str = "`Host` is the upstream's own address, or what `host` of the service says.";
 pub(crate) const HOP: &str = "What concerns one hop stays on it: `Connection` and the fields that it names, \
-                              `Keep-Alive`, `Proxy-…`, `Upgrade`, `TE` other than `trailers`.";
+                              `Keep-Alive`, `Proxy-Connection`, `Proxy-Authenticate`, `Proxy-Authorization`, \
+                              `Upgrade`, `TE` other than `trailers`.";
+pub(crate) const PROXY_FIELDS: &str = "Every other `Proxy-…` of a request is dropped as well.";
 pub(crate) const CONNECTIONS: &str = "The client's connection and the upstream's live by themselves: whether one is \
                                       kept or closed, and which of HTTP/1.0 and 1.1 it speaks, is nothing to the other.";
 pub(crate) const FRAMING: &str = "A body keeps its kind of framing, a length or chunks, but not its spelling: `005` \
@@ -33,7 +35,7 @@ pub(crate) const ANSWER_TRAILERS: &str = "Trailers of an answer reach a client t
                                           other.";
 pub(crate) const REASON: &str = "The reason phrase is the usual one of the status, or none.";
 pub(crate) const BODILESS: &str = "An answer that has no body by its nature loses what must not stand there or tells \
-                                   nothing: `Content-Length` with 204, `Transfer-Encoding` with HEAD and 304.";
+                                   nothing: `Content-Length: 0` with 204, `Transfer-Encoding` with HEAD and 304.";
 pub(crate) const DATE: &str = "An answer without `Date` gains one.";
 pub(crate) const INTERIM: &str = "Informational answers (103, 102, an unasked 100) are dropped.";
 pub(crate) const LINE_ENDS: &str = "Lines that end with LF alone are understood, and end with CRLF from there on.";
@@ -43,12 +45,14 @@ pub(crate) const NO_HTTP: &str = "What is not HTTP/1.x as RFC 9112 writes it (fo
 pub(crate) const BAD_REQUEST: &str = "A request that is HTTP but malformed (`Host` missing or double, a target in absolute \
                                       form, a body that breaks off or whose chunks are malformed, a transfer coding \
                                       other than `chunked`) is a `bad_request`, and the connection ends.";
+pub(crate) const UNENCODED: &str = "A target with a byte that must be percent-encoded is a `bad_request`, and the connection \
+                                    ends: `\"`, `<` and `>` anywhere, ``[ ] \\ ^ ` { | }`` in the path.";
 pub(crate) const CONNECT: &str = "`CONNECT` is `not_supported`.";
 pub(crate) const WHITELIST: &str = "What the whitelist refuses never reaches the upstream: 403 `denied`, 400 for a \
                                     target that no reader can take for a path, 414 and 431 for one or for headers that \
                                     are too long.";
-pub(crate) const UPSTREAM_PROTOCOL: &str = "An answer that is not HTTP, or whose length is in doubt, becomes a 502 \
-                                            `upstream_protocol`.";
+pub(crate) const UPSTREAM_PROTOCOL: &str = "An answer that is not HTTP, or whose length is in doubt (a 204 that declares \
+                                            one, too), becomes a 502 `upstream_protocol`.";
 
 /// Asserts that the page says so.
 pub(crate) fn documented(sentence: &str) {

@@ -110,6 +110,31 @@ async fn answers_without_a_body() {
     assert_eq!(client.call("GET", "/bytes/5", "").await.body, pattern::bytes(5));
 }
 
+/// HTTP/1.0 has no chunks: a body without a length ends with the connection. No client may be told that it goes on when
+/// it does not.
+#[tokio::test]
+async fn an_old_client_learns_whether_its_connection_goes_on() {
+    let bridge = Bridge::start().await;
+    bridge.upstream.says(
+        "/chunks",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+        Then::GoOn,
+    );
+    for (path, body, says) in [
+        ("/bytes/2", Some(pattern::bytes(2)), "keep-alive"),
+        ("/chunks", Some(b"ok".to_vec()), "close"),
+        ("/a%", None, "close"),
+    ] {
+        let mut client = Raw::connect(bridge.facade()).await;
+        client.send(format!("GET {path} HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n")).await;
+        let answer = client.answer("GET").await;
+        assert_eq!((answer.failure().is_none(), answer.head.all("connection")), (body.is_some(), vec![says]), "{path}");
+        assert!(body.is_none_or(|body| answer.body == body), "{path}");
+        client.send("GET /bytes/1 HTTP/1.0\r\nHost: a\r\n\r\n").await;
+        assert_eq!(client.try_answer("GET").await.is_some(), says == "keep-alive", "{path}");
+    }
+}
+
 #[tokio::test]
 async fn events_are_passed_on_as_they_come() {
     let bridge = Bridge::start().await;
