@@ -25,6 +25,7 @@ mod registry;
 mod rejects;
 mod room;
 mod serve;
+mod serving;
 mod socket;
 mod turned_away;
 mod unix;
@@ -52,7 +53,8 @@ use self::{
     limits::{IDLE_CONNECTION, LAST_WORDS},
     registry::Registry,
     room::Room,
-    serve::{Arrival, Server, Serving, Terms},
+    serve::{Arrival, Server, Terms},
+    serving::Serving,
 };
 pub use admission::StateError;
 pub use config::{Config, Listen};

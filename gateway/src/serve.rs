@@ -4,10 +4,7 @@ use std::{
     convert::Infallible,
     io,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -25,7 +22,6 @@ use tokio::{
     net::TcpStream,
     time::{Instant, sleep_until, timeout_at},
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, warn};
 
 use crate::{
@@ -35,11 +31,12 @@ use crate::{
     idle::idle,
     limits::{
         ACCEPT_REST, BACKLOG, CLIENT_BUFFER, CLIENT_HEAD, CLIENT_STREAM_WINDOW, CLIENT_STREAMS, CONNECTIONS,
-        DRAIN_IDLE, GIVE_WAY_REST, HANDSHAKE, HEAD, LAST_ACCEPT, LAST_CALL,
+        DRAIN_IDLE, GIVE_WAY_REST, HANDSHAKE, HEAD, LAST_ACCEPT,
     },
     listener::{Accepted, Listener, Peer},
     raw::TLS_HANDSHAKE,
     room::Room,
+    serving::Serving,
     socket::Socket,
     unreadable::{self, Refuse},
 };
@@ -86,52 +83,6 @@ impl Terms {
         if let Some(refuse) = self.facade {
             unreadable::tell(client, error, refuse).await;
         }
-    }
-}
-
-/// The life of one listener, or of several that end together.
-#[derive(Clone, Debug)]
-pub(crate) struct Serving {
-    /// Whether each answer is the last of its connection: it says `Connection: close`. Not a token, because it is looked
-    /// at with each request.
-    leaving: Arc<AtomicBool>,
-    /// No new connections from then on.
-    closed: CancellationToken,
-    /// Quiet connections end, and others with the answer that they wait for.
-    stop: CancellationToken,
-    connections: TaskTracker,
-}
-
-impl Default for Serving {
-    fn default() -> Self {
-        let stop = CancellationToken::new();
-        Self { leaving: Arc::default(), closed: stop.child_token(), stop, connections: TaskTracker::new() }
-    }
-}
-
-impl Serving {
-    /// Serves on for `delay`, but sends clients elsewhere; then takes nothing new, and returns when every connection has
-    /// finished.
-    pub(crate) async fn finish(&self, delay: Duration) {
-        self.leaving.store(true, Ordering::Relaxed);
-        tokio::time::sleep(delay).await;
-        self.closed.cancel();
-        self.connections.close();
-        // A request that is on its way already is still answered.
-        let _ = tokio::time::timeout(LAST_CALL, self.connections.wait()).await;
-        self.stop.cancel();
-        self.connections.wait().await;
-    }
-
-    /// Takes nothing new from now on, and keeps no connection alive.
-    pub(crate) fn stop(&self) {
-        self.leaving.store(true, Ordering::Relaxed);
-        self.stop.cancel();
-    }
-
-    /// Cancelled by [`Serving::stop`].
-    pub(crate) fn stopped(&self) -> CancellationToken {
-        self.stop.clone()
     }
 }
 
@@ -272,13 +223,7 @@ async fn serve_http<A, F>(
         let answered = answer(request, busy, in_doubt);
         async move {
             let mut response = answered.await;
-            if is_last && response.status() != StatusCode::SWITCHING_PROTOCOLS {
-                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-            }
-            if version == Version::HTTP_10 && response.headers().contains_key(header::CONNECTION) {
-                // Else the HTTP library says `keep-alive` beside the `close`, to a client that has asked for it.
-                *response.version_mut() = version;
-            }
+            complete(&mut response, version, is_last);
             Ok::<_, Infallible>(response)
         }
     });
@@ -309,6 +254,17 @@ async fn serve_http<A, F>(
         Some(Ok(())) => {}
         Some(Err(error)) => debug!(%peer, %error, "a client's connection ended early"),
         None => debug!(%peer, "closing an idle connection"),
+    }
+}
+
+/// What an answer's head has to say of its connection.
+fn complete(response: &mut Response<Body>, version: Version, is_last: bool) {
+    if is_last && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    if version == Version::HTTP_10 && response.headers().contains_key(header::CONNECTION) {
+        // Else the HTTP library says `keep-alive` beside the `close`, to a client that has asked for it.
+        *response.version_mut() = version;
     }
 }
 
