@@ -16,6 +16,7 @@ mod probes;
 mod rates;
 pub mod register;
 mod reload;
+mod secrets;
 mod serve;
 mod upstream;
 mod utc;
@@ -42,6 +43,7 @@ use self::{
     offer::Offer,
     probes::{Drain, Extent, Status},
     reload::{Reloader, Reloads},
+    secrets::Secrets,
     serve::Server,
 };
 pub use config::Config;
@@ -146,7 +148,8 @@ impl Agent {
 
     fn start(self, links: &Arc<Links>, tasks: &TaskTracker, drain: &Drain) -> (Reloader, Arc<Server>) {
         let Self { config, standing, admin, health, audit, hangup } = self;
-        let server = Arc::new(Server::new(Offer::new(&config.services, None), audit));
+        let secrets = Arc::new(Secrets::default());
+        let server = Arc::new(Server::new(Offer::new(&config.services, None), audit, secrets.clone()));
         let reloads = Arc::new(Reloads::new(config.origin.is_some()));
         let status = Arc::new(Status {
             name: config.name.clone(),
@@ -165,12 +168,13 @@ impl Agent {
         }
         tokio::spawn(sweep(server.clone()));
         let (standing, news) = watch::channel(Arc::new(standing));
-        tokio::spawn(dial::announce(links.clone(), news));
+        tokio::spawn(dial::announce(links.clone(), news, secrets.clone()));
         let standing = Arc::new(standing);
         let mut gateways = Gateways::new(Dialling {
             server: server.clone(),
             links: links.clone(),
             standing: standing.clone(),
+            secrets,
             stop: drain.begun.clone(),
             tasks: tasks.clone(),
         });

@@ -86,6 +86,13 @@ pub(crate) const REFUSAL_BYTES: usize = 16 * 1024;
 /// See [`REFUSAL_BYTES`].
 pub(crate) const REFUSAL_SHOWN: usize = 200;
 
+/// Secrets that are taken out of what peers say: the token and the one before it, and credentials of proxies, each as it is
+/// and as it travels. Those shown longest ago are forgotten.
+pub(crate) const SECRETS: usize = 32;
+
+/// Characters of a secret in a row that are hidden where the rest of it is missing. Fewer are no secret, and may be a word.
+pub(crate) const SECRET_PIECE: usize = 8;
+
 /// How often gateways are told of other services at most: what their budgets grant for ever.
 pub(crate) const ANNOUNCE_REST: Duration = Duration::from_secs(1);
 

@@ -1,6 +1,7 @@
 //! One request from the gateway: judged, put on record, replayed, answered. A task each.
 
 use std::{
+    fmt,
     sync::{Arc, Mutex, MutexGuard},
     time::SystemTime,
 };
@@ -17,6 +18,7 @@ use crate::{
     counters::{ByStep, StepCounted},
     offer::{Offer, Offered},
     places::Place,
+    secrets::Secrets,
     upstream::Replayed,
     whitelist::{Admitted, Denied, Grounds, Limits, Mode},
 };
@@ -26,13 +28,15 @@ pub(crate) struct Server {
     /// Taken once for each request, which so is judged and replayed by one whole configuration.
     offer: Mutex<Arc<Offer>>,
     audit: Option<AuditLog>,
+    /// What no gateway can put into the log by asking for it.
+    secrets: Arc<Secrets>,
     /// Requests for services that are not offered.
     unknown: ByStep,
 }
 
 impl Server {
-    pub(crate) fn new(offer: Offer, audit: Option<AuditLog>) -> Self {
-        Self { offer: Mutex::new(Arc::new(offer)), audit, unknown: ByStep::default() }
+    pub(crate) fn new(offer: Offer, audit: Option<AuditLog>, secrets: Arc<Secrets>) -> Self {
+        Self { offer: Mutex::new(Arc::new(offer)), audit, secrets, unknown: ByStep::default() }
     }
 
     /// What is offered now.
@@ -82,7 +86,7 @@ impl Server {
         let _place = match place {
             Ok(place) => place,
             Err(failure) => {
-                debug!(request_id = %head.request_id, service = %head.service, rule = admitted.rule(),
+                debug!(request_id = %self.shown(&head.request_id), service = %head.service, rule = admitted.rule(),
                     code = failure.code.as_str(), "refused for now");
                 counting.ended(Outcome::Failed(failure.code));
                 return responder.fail(failure);
@@ -95,7 +99,7 @@ impl Server {
             offered.counters.tally().cut();
         }
         let elapsed_us = counting.ended(outcome.counted()).as_micros();
-        debug!(request_id = %head.request_id, service = %head.service, rule, %outcome, elapsed_us, "replayed");
+        debug!(request_id = %self.shown(&head.request_id), service = %head.service, rule, %outcome, elapsed_us, "replayed");
     }
 
     /// Counts, logs and records a decision. Only what is to be sent must be on record.
@@ -110,7 +114,7 @@ impl Server {
             (Decision::Allowed { rule, text }, Some(limit)) => Decision::Limited { rule, text, limit },
             (decision, _) => decision,
         };
-        log(head, offered, decision);
+        self.log(head, offered, decision);
         let Some(audit) = &self.audit else { return Ok(()) };
         let line = audit::line(head, decision, SystemTime::now());
         match decision {
@@ -136,27 +140,32 @@ impl Server {
         }
     }
 
+    /// Every line about a service in audit mode says so.
+    fn log(&self, head: &RequestHead, offered: Option<&Offered>, decision: Decision<'_>) {
+        if matches!(decision, Decision::Allowed { .. } | Decision::Limited { .. }) {
+            return;
+        }
+        // A stranger's text: its bytes are escaped, it is cut, and a query may hold secrets.
+        let path = head.target.split(|byte| *byte == b'?').next().unwrap_or_default();
+        let path = self.shown(&path.get(..200).unwrap_or(path).escape_ascii());
+        let (request_id, service) = (self.shown(&head.request_id), self.shown(&head.service));
+        let method = self.shown(&head.method);
+        let mode = offered.map(|offered| offered.mode).filter(|mode| *mode == Mode::Audit).map(Mode::as_str);
+        match decision {
+            Decision::Allowed { .. } | Decision::Limited { .. } => {}
+            Decision::Denied(denied) => warn!(%request_id, %service, %method, %path, reason = %denied, mode, "denied"),
+            Decision::WouldDeny(denied) => {
+                warn!(%request_id, %service, %method, %path, reason = %denied, mode, "would deny, but sent");
+            }
+        }
+    }
+
+    fn shown(&self, text: &impl fmt::Display) -> String {
+        self.secrets.hide(&text.to_string())
+    }
+
     fn lock(&self) -> MutexGuard<'_, Arc<Offer>> {
         self.offer.lock().expect("nothing panics while it holds the offer")
-    }
-}
-
-/// Every line about a service in audit mode says so.
-fn log(head: &RequestHead, offered: Option<&Offered>, decision: Decision<'_>) {
-    if matches!(decision, Decision::Allowed { .. } | Decision::Limited { .. }) {
-        return;
-    }
-    // A stranger's text: its bytes are escaped, it is cut, and a query may hold secrets.
-    let path = head.target.split(|byte| *byte == b'?').next().unwrap_or_default();
-    let path = path.get(..200).unwrap_or(path).escape_ascii();
-    let (request_id, service, method) = (&head.request_id, &head.service, &head.method);
-    let mode = offered.map(|offered| offered.mode).filter(|mode| *mode == Mode::Audit).map(Mode::as_str);
-    match decision {
-        Decision::Allowed { .. } | Decision::Limited { .. } => {}
-        Decision::Denied(denied) => warn!(%request_id, %service, %method, %path, reason = %denied, mode, "denied"),
-        Decision::WouldDeny(denied) => {
-            warn!(%request_id, %service, %method, %path, reason = %denied, mode, "would deny, but sent");
-        }
     }
 }
 

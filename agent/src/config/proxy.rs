@@ -30,28 +30,27 @@ pub struct Proxy {
     pub host: String,
     /// The port; 80, 443 or 1080 if none was written.
     pub port: u16,
+    /// What is shown to it, if anything.
+    pub login: Option<Login>,
     /// Who says so: `proxy`, or the name of an environment variable.
     pub said_by: &'static str,
 }
 
-/// How a proxy is spoken to, and what is shown to it.
+/// How a proxy is spoken to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProxyKind {
     /// By HTTP's `CONNECT`.
     Http {
         /// Whether the proxy itself is spoken to by TLS.
         tls: bool,
-        /// The `Proxy-Authorization`, marked as sensitive.
+        /// The `Proxy-Authorization` that the login makes, marked as sensitive.
         authorization: Option<HeaderValue>,
     },
     /// By SOCKS5; the proxy resolves names.
-    Socks5 {
-        /// Name and password.
-        login: Option<Login>,
-    },
+    Socks5,
 }
 
-/// Name and password for a SOCKS5 proxy, 1 to 255 bytes each. Its `Debug` hides them.
+/// Name and password for a proxy; for SOCKS5 of 1 to 255 bytes each. Its `Debug` hides them.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Login {
@@ -59,6 +58,12 @@ pub struct Login {
     pub user: String,
     /// The password.
     pub password: String,
+}
+
+impl Login {
+    fn fits_socks5(&self) -> bool {
+        [&self.user, &self.password].iter().all(|text| (1..=LOGIN_BYTES).contains(&text.len()))
+    }
 }
 
 impl fmt::Debug for Login {
@@ -71,10 +76,17 @@ impl Proxy {
     /// Whether something is shown to it.
     #[must_use]
     pub fn has_credentials(&self) -> bool {
-        match &self.kind {
-            ProxyKind::Http { authorization, .. } => authorization.is_some(),
-            ProxyKind::Socks5 { login } => login.is_some(),
-        }
+        self.login.is_some()
+    }
+
+    /// The password, as it is and as it travels.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = &str> {
+        let authorization = match &self.kind {
+            ProxyKind::Http { authorization, .. } => authorization.as_ref(),
+            ProxyKind::Socks5 => None,
+        };
+        let basic = authorization.and_then(|value| value.to_str().ok()?.strip_prefix("Basic "));
+        self.login.as_ref().map(|login| &*login.password).into_iter().chain(basic)
     }
 }
 
@@ -83,7 +95,7 @@ impl fmt::Display for Proxy {
         let scheme = match self.kind {
             ProxyKind::Http { tls: false, .. } => "http",
             ProxyKind::Http { tls: true, .. } => "https",
-            ProxyKind::Socks5 { .. } => "socks5",
+            ProxyKind::Socks5 => "socks5",
         };
         write!(f, "{scheme}://{}", authority(&self.host, Some(self.port)))
     }
@@ -121,8 +133,7 @@ fn of_the_file(text: &str, credentials: Option<&str>) -> Result<Proxy, Fault> {
     let url = url::proxy(text)?;
     let (scheme, place) = url.split_once("://").expect("a checked URL has a scheme");
     let userinfo = credentials.map(|credentials| format!("{}@", encoded(credentials))).unwrap_or_default();
-    let taken = intercept(&format!("{scheme}://{userinfo}{place}"), "", "gateway");
-    let proxy = taken.and_then(|taken| Proxy::new(&taken, "proxy"));
+    let proxy = Proxy::new(&format!("{scheme}://{userinfo}{place}"), "gateway", "proxy");
     proxy.ok_or_else(|| Fault::new("this is not a proxy that can be used", "write http://HOST:PORT"))
 }
 
@@ -148,7 +159,7 @@ fn of_the_environment<'a>(
         if intercept("http://proxy", &no_proxy, &gateway.host).is_none() {
             continue;
         }
-        let proxy = intercept(&value, "", &gateway.host).and_then(|taken| Proxy::new(&taken, name));
+        let proxy = Proxy::new(&value, &gateway.host, name);
         let proxy = proxy.ok_or_else(|| {
             let remedy = "write [USER:PASSWORD@]HOST:PORT behind http://, https:// or socks5:// into it; or add \
                           proxy: none to the agent's file to dial directly";
@@ -167,24 +178,27 @@ fn intercept(proxy: &str, no_proxy: &str, host: &str) -> Option<Intercept> {
 
 impl Proxy {
     /// `None` if there is no such kind of proxy, or what is to be shown to it does not fit.
-    fn new(taken: &Intercept, said_by: &'static str) -> Option<Self> {
+    fn new(url: &str, gateway: &str, said_by: &'static str) -> Option<Self> {
+        let taken = intercept(url, "", gateway)?;
+        let login = login(url, gateway);
         let uri = taken.uri();
         let authorization = taken.basic_auth().cloned();
         let (kind, default_port) = match uri.scheme_str()? {
             "http" => (ProxyKind::Http { tls: false, authorization }, 80),
             "https" => (ProxyKind::Http { tls: true, authorization }, 443),
-            "socks5" | "socks5h" => (ProxyKind::Socks5 { login: login(taken)? }, 1080),
+            "socks5" | "socks5h" if login.as_ref().is_none_or(Login::fits_socks5) => (ProxyKind::Socks5, 1080),
             _ => return None,
         };
         let host = uri.host()?.trim_start_matches('[').trim_end_matches(']').to_owned();
-        Some(Self { kind, host, port: uri.port_u16().unwrap_or(default_port), said_by })
+        Some(Self { kind, host, port: uri.port_u16().unwrap_or(default_port), login, said_by })
     }
 }
 
-fn login(taken: &Intercept) -> Option<Option<Login>> {
-    let Some((user, password)) = taken.raw_auth() else { return Some(None) };
-    let fits = |text: &str| (1..=LOGIN_BYTES).contains(&text.len());
-    (fits(user) && fits(password)).then(|| Some(Login { user: user.to_owned(), password: password.to_owned() }))
+/// What the URL of a proxy says of name and password. Of a SOCKS proxy's they are had as they are, whichever it is.
+fn login(url: &str, gateway: &str) -> Option<Login> {
+    let (_, place) = url.split_once("://").unwrap_or(("", url));
+    let taken = intercept(&format!("socks5://{place}"), "", gateway)?;
+    taken.raw_auth().map(|(user, password)| Login { user: user.to_owned(), password: password.to_owned() })
 }
 
 /// `USER:PASSWORD`, as a file or a variable holds it.
@@ -302,8 +316,17 @@ mod tests {
         assert_eq!(shown, "Basic QWxhZGRpbjpvcGVuOnNlQCBtZS8lNDHDpA==");
         assert!(shown.is_sensitive());
         let socks = of_the_file("socks5://p:1", Some("Aladdin:open:se@ me/%41ä")).unwrap();
-        let ProxyKind::Socks5 { login: Some(login) } = &socks.kind else { panic!("{socks:?}") };
-        assert_eq!((login.user.as_str(), login.password.as_str()), ("Aladdin", "open:se@ me/%41ä"));
+        assert_eq!(socks.kind, ProxyKind::Socks5);
+        let by_variable = "http://Aladdin:open%3Ase%40%20me%2F%2541%C3%A4@p:1";
+        let by_variable = Proxy::new(by_variable, "g", "HTTP_PROXY").unwrap();
+        for proxy in [&basic, &socks, &by_variable] {
+            let login = proxy.login.as_ref().unwrap();
+            assert_eq!((login.user.as_str(), login.password.as_str()), ("Aladdin", "open:se@ me/%41ä"));
+        }
+        let password = "open:se@ me/%41ä";
+        assert!(by_variable.secrets().eq([password, "QWxhZGRpbjpvcGVuOnNlQCBtZS8lNDHDpA=="]));
+        assert!(socks.secrets().eq([password]));
+        assert_eq!(of_the_file("http://p:1", None).unwrap().secrets().count(), 0);
         for proxy in [basic, socks] {
             let shown = format!("{proxy} {proxy:?}");
             assert!(!shown.contains("Aladdin") && !shown.contains("open") && !shown.contains("QWxh"), "{shown}");

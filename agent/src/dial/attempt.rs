@@ -16,7 +16,7 @@ use proto::{
         GreetingError, Link, greet, tune,
         upgrade::{REGISTRATION_CODE, SUBPROTOCOL, accept_key, is_websocket, request_key},
     },
-    wire::GatewayHello,
+    wire::{GatewayHello, Reject},
 };
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
@@ -37,6 +37,7 @@ use super::{
 use crate::{
     config::GatewayUrl,
     limits::{DIAL, GREETING, REFUSAL_BYTES, REFUSAL_SHOWN},
+    secrets::Secrets,
 };
 
 /// What a dial needs.
@@ -44,6 +45,8 @@ pub(super) struct Dialer {
     pub(super) url: GatewayUrl,
     pub(super) way: Way,
     pub(super) standing: Arc<Standing>,
+    /// Whatever is shown is added.
+    pub(super) secrets: Arc<Secrets>,
 }
 
 pub(super) type GatewayLink = Link<TokioIo<Upgraded>>;
@@ -57,8 +60,8 @@ pub(super) enum DialError {
     Proxy(#[from] ProxyError),
     #[error("the agent's own certificate cannot be used: {0}")]
     Certificate(String),
-    #[error("the TLS handshake failed: {}", explain(_0))]
-    Tls(io::Error),
+    #[error("the TLS handshake failed: {0}")]
+    Tls(String),
     #[error("the gateway answered {status}{}{detail}", if detail.is_empty() { "" } else { ": " })]
     Refused { status: StatusCode, detail: String, retry_after: Option<Duration> },
     #[error("the gateway does not answer in HTTP: does it speak TLS? Then write wss:// ({0})")]
@@ -105,24 +108,27 @@ impl Dialer {
         let upgrade = self.upgrade(&credential);
         let upgraded = tokio::time::timeout(DIAL, upgrade).await.unwrap_or(Err(DialError::TimedOut))?;
         let greeting = greet(TokioIo::new(upgraded), self.standing.hello.clone(), self.standing.limits);
-        Ok(tokio::time::timeout(GREETING, greeting).await.map_err(|_| DialError::NotGreeted)??)
+        let greeted = tokio::time::timeout(GREETING, greeting).await.map_err(|_| DialError::NotGreeted)?;
+        greeted.map_err(|error| self.without_secrets(error).into())
     }
 
     /// Shows the gateway a one-time code, and the token that the agent is to be known by. The name that it is known by
     /// from then on.
     pub(super) async fn register(&self, code: &str) -> Result<String, DialError> {
         let credential = self.credential().await?;
+        self.secrets.learn(code);
         let registered = async {
             let request = Request::post(&self.url.path).header(REGISTRATION_CODE, sensitive(code));
             let response = self.ask(request, &credential).await?;
             if !response.status().is_success() {
-                return Err(refused(response).await);
+                return Err(self.refused(response).await);
             }
             let body = Limited::new(response.into_body(), REFUSAL_BYTES).collect().await;
             let body = body.map(|body| body.to_bytes()).unwrap_or_default();
             let Registered { agent } = serde_json::from_slice(&body).map_err(|_| DialError::NoGateway)?;
             // It is shown to somebody: nothing in it steers a terminal.
-            settings::net::name(&agent).map_err(|_| DialError::NoGateway)
+            let agent = settings::net::name(&agent).map_err(|_| DialError::NoGateway)?;
+            Ok(self.secrets.hide(&agent))
         };
         tokio::time::timeout(DIAL, registered).await.unwrap_or(Err(DialError::TimedOut))
     }
@@ -131,7 +137,11 @@ impl Dialer {
     async fn credential(&self) -> Result<Credential, DialError> {
         let tls =
             if self.url.tls { Some(self.standing.tls.client().await.map_err(DialError::Certificate)?) } else { None };
-        Ok(Credential { authorization: self.standing.authorization().await, tls })
+        let authorization = self.standing.token().await.map(|token| {
+            self.secrets.learn(token.expose());
+            sensitive(&format!("Bearer {}", token.expose()))
+        });
+        Ok(Credential { authorization, tls })
     }
 
     /// Sends the first request of a new connection to the gateway.
@@ -149,7 +159,8 @@ impl Dialer {
                 self.secure(stream, tls, request).await
             }
             Way::Proxy(proxy) => {
-                self.secure(proxy::connect(proxy, &self.url, &self.standing).await?, tls, request).await
+                let through = proxy::connect(proxy, &self.url, &self.standing, &self.secrets).await?;
+                self.secure(through, tls, request).await
             }
         }
     }
@@ -174,7 +185,8 @@ impl Dialer {
         if self.standing.tls.is_insecure() {
             warn!("insecure_skip_verify: whoever answers is taken for the gateway");
         }
-        let stream = TlsConnector::from(tls).connect(name, stream).await.map_err(DialError::Tls)?;
+        let stream = TlsConnector::from(tls).connect(name, stream).await;
+        let stream = stream.map_err(|error| DialError::Tls(explain(&error, &self.secrets)))?;
         ask(stream, request).await.map_err(failed)
     }
 
@@ -188,10 +200,31 @@ impl Dialer {
             .header(header::SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL);
         let response = self.ask(request, credential).await?;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            return Err(refused(response).await);
+            return Err(self.refused(response).await);
         }
         check(response.headers(), &key)?;
         hyper::upgrade::on(response).await.map_err(|error| DialError::Upgrade(error.to_string()))
+    }
+
+    /// The first words of the refusal, for the log; a refusal may come from any proxy on the way.
+    async fn refused(&self, response: Response<Incoming>) -> DialError {
+        let (status, retry_after) = (response.status(), retry_after(response.headers()));
+        // Of a longer one nothing is shown, and so no half of a secret either.
+        let body = Limited::new(response.into_body(), REFUSAL_BYTES).collect().await;
+        let text = body.map(|body| String::from_utf8_lossy(&body.to_bytes()).into_owned()).unwrap_or_default();
+        DialError::Refused { status, detail: self.secrets.first_words(&text, REFUSAL_SHOWN), retry_after }
+    }
+
+    /// A gateway that takes no link says why.
+    fn without_secrets(&self, error: GreetingError) -> GreetingError {
+        let hide = |text: &str| self.secrets.hide(text);
+        match error {
+            GreetingError::Rejected(Reject { code, message, retry_after }) => {
+                GreetingError::Rejected(Reject { code: hide(&code), message: hide(&message), retry_after })
+            }
+            GreetingError::Violation(what) => GreetingError::Violation(hide(&what)),
+            GreetingError::Lost(why) => GreetingError::Lost(hide(&why)),
+        }
     }
 }
 
@@ -230,16 +263,6 @@ fn check(headers: &HeaderMap, key: &str) -> Result<(), DialError> {
         return Ok(());
     }
     Err(DialError::Upgrade("the answer to the upgrade is not that of a Reachback gateway".to_owned()))
-}
-
-/// The first words of the refusal, for the log; a refusal may come from any proxy on the way.
-async fn refused(response: Response<Incoming>) -> DialError {
-    let status = response.status();
-    let retry_after = retry_after(response.headers());
-    let body = Limited::new(response.into_body(), REFUSAL_BYTES).collect().await;
-    let text = body.map(|body| String::from_utf8_lossy(&body.to_bytes()).into_owned()).unwrap_or_default();
-    let detail = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(REFUSAL_SHOWN).collect::<String>();
-    DialError::Refused { status, detail: detail.trim().to_owned(), retry_after }
 }
 
 /// When to ask again, if it is said in seconds (RFC 9110, section 10.2.3).

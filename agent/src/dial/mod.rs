@@ -39,6 +39,7 @@ use crate::{
     config::GatewayUrl,
     limits::{ANNOUNCE_REST, LASTED, RERESOLVE_AFTER_TROUBLE},
     links::{Links, Up},
+    secrets::Secrets,
     serve::Server,
 };
 
@@ -49,6 +50,8 @@ pub(crate) struct Dialling {
     pub(crate) links: Arc<Links>,
     /// What each dial goes by at its moment.
     pub(crate) standing: Arc<watch::Sender<Arc<Standing>>>,
+    /// What no gateway and no proxy can put into the log.
+    pub(crate) secrets: Arc<Secrets>,
     /// Ends the dialling, but no link.
     pub(crate) stop: CancellationToken,
     /// Holds a task for each gateway and each lane, and with it each link.
@@ -116,16 +119,16 @@ impl Dialling {
             let now = standing.borrow_and_update().clone();
             // Without one, the loop of the URL is about to see that as well.
             let Some(way) = now.way(&url, route) else { return };
-            let dialer = Dialer { url: url.clone(), way, standing: now };
+            let dialer = Dialer { url: url.clone(), way, standing: now, secrets: self.secrets.clone() };
             let dialled = tokio::select! {
                 dialled = dialer.dial() => dialled,
                 () = self.is_over(&mut wanted) => return,
             };
             let (outcome, why) = match dialled {
                 Ok((link, gateway)) => {
-                    info!(name = gateway.gateway, proxy = dialer.way.proxy(), "link up");
+                    info!(name = self.secrets.hide(&gateway.gateway), proxy = dialer.way.proxy(), "link up");
                     let started = Instant::now();
-                    let end = self.run_link(link, &dialer).await;
+                    let end = self.without_secrets(self.run_link(link, &dialer).await);
                     standing.mark_unchanged();
                     info!(%end, lasted_s = started.elapsed().as_secs(), "link down");
                     (if started.elapsed() >= LASTED { Outcome::Lasted } else { Outcome::Away }, end.to_string())
@@ -161,6 +164,16 @@ impl Dialling {
         }
     }
 
+    /// A gateway that closes says why.
+    fn without_secrets(&self, end: LinkEnd) -> LinkEnd {
+        match end {
+            LinkEnd::ClosedByPeer { code, reason } => {
+                LinkEnd::ClosedByPeer { code, reason: self.secrets.hide(&reason) }
+            }
+            end => end,
+        }
+    }
+
     async fn run_link(&self, link: GatewayLink, dialer: &Dialer) -> LinkEnd {
         let connection = link.connection();
         let (gateway, way) = (dialer.url.to_string(), dialer.way.clone());
@@ -189,7 +202,7 @@ impl Dialling {
 
 /// Tells every gateway which services there are, and shows a fresh credential, each time that changes. Gateways bear it
 /// once a second; of changes that come faster the last is told.
-pub(crate) async fn announce(links: Arc<Links>, mut standing: watch::Receiver<Arc<Standing>>) {
+pub(crate) async fn announce(links: Arc<Links>, mut standing: watch::Receiver<Arc<Standing>>, secrets: Arc<Secrets>) {
     let mut told = standing.borrow_and_update().clone();
     while standing.changed().await.is_ok() {
         let new = standing.borrow_and_update().clone();
@@ -200,6 +213,7 @@ pub(crate) async fn announce(links: Arc<Links>, mut standing: watch::Receiver<Ar
                 up.connection.announce(services.clone());
             }
             if let Some(token) = token {
+                secrets.learn(token.expose());
                 up.connection.renew(Credential(token.expose().to_owned()));
             }
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{attempt::Dialer, standing::Standing};
-use crate::config::GatewayUrl;
+use crate::{config::GatewayUrl, secrets::Secrets};
 
 /// What has come of it at one address of a gateway.
 pub(crate) struct Attempt {
@@ -14,7 +14,7 @@ pub(crate) struct Attempt {
 
 /// Asks each address of each gateway once.
 pub(crate) async fn register_everywhere(urls: &[GatewayUrl], standing: Standing, code: &str) -> Vec<Attempt> {
-    let standing = Arc::new(standing);
+    let (standing, secrets) = (Arc::new(standing), Arc::new(Secrets::default()));
     let mut attempts = Vec::new();
     for url in urls {
         let routes = match standing.routes(url).await {
@@ -27,7 +27,7 @@ pub(crate) async fn register_everywhere(urls: &[GatewayUrl], standing: Standing,
         };
         for way in routes.into_iter().filter_map(|route| standing.way(url, route)) {
             let gateway = format!("{url} ({way})");
-            let dialer = Dialer { url: url.clone(), way, standing: standing.clone() };
+            let dialer = Dialer { url: url.clone(), way, standing: standing.clone(), secrets: secrets.clone() };
             let outcome = dialer.register(code).await.map_err(|error| error.to_string());
             attempts.push(Attempt { gateway, outcome });
         }

@@ -66,8 +66,8 @@ impl Standing {
         })
     }
 
-    /// The `Authorization` of the next dial, marked as sensitive: with the token that the file holds now.
-    pub(super) async fn authorization(&self) -> Option<HeaderValue> {
+    /// The token of the next dial: the one that the file holds now.
+    pub(super) async fn token(&self) -> Option<Token> {
         let mut token = self.token.clone()?;
         if let Some(path) = self.token_file.clone() {
             match in_time(move || Token::from_file(&path))
@@ -78,7 +78,7 @@ impl Standing {
                 Err(fault) => warn!(fault, "the token cannot be read again: the last one is shown"),
             }
         }
-        Some(sensitive(&format!("Bearer {}", token.expose())))
+        Some(token)
     }
 }
 

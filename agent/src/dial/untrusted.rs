@@ -4,10 +4,12 @@ use std::io;
 
 use rustls::{CertificateError, Error, InvalidMessage};
 
+use crate::{limits::REFUSAL_SHOWN, secrets::Secrets};
+
 /// Says it of the peer ("its certificate …"). What is in nobody's hand here stays as the library says it.
-pub(super) fn explain(error: &io::Error) -> String {
+pub(super) fn explain(error: &io::Error, secrets: &Secrets) -> String {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
-        Some(Error::InvalidCertificate(error)) => certificate(error),
+        Some(Error::InvalidCertificate(error)) => certificate(error, secrets),
         Some(Error::InvalidMessage(InvalidMessage::InvalidContentType)) => {
             "what answers there does not speak TLS: is it the right port? If it is meant to speak none, write ws:// for a \
              gateway, http:// for a proxy"
@@ -17,7 +19,7 @@ pub(super) fn explain(error: &io::Error) -> String {
     }
 }
 
-fn certificate(error: &CertificateError) -> String {
+fn certificate(error: &CertificateError, secrets: &Secrets) -> String {
     use CertificateError as E;
     match error {
         E::UnknownIssuer => "its certificate is signed by nobody this agent trusts: name the authority that has signed it in \
@@ -35,7 +37,7 @@ fn certificate(error: &CertificateError) -> String {
         E::NotValidForName => "its certificate is for another name than the one that is dialled".to_owned(),
         E::NotValidForNameContext { expected, presented } => format!(
             "its certificate is for {}, and {} was dialled: dial a name that it has, or have one made for this name",
-            if presented.is_empty() { "no name at all (subjectAltName)".to_owned() } else { presented.join(", ") },
+            if presented.is_empty() { "no name at all (subjectAltName)".to_owned() } else { secrets.first_words(&presented.join(", "), REFUSAL_SHOWN) },
             expected.to_str()
         ),
         E::Other(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => {
@@ -54,8 +56,10 @@ mod tests {
 
     #[test]
     fn each_says_what_to_do() {
+        let secrets = Secrets::default();
+        secrets.learn("rb-0123456789abcdef");
         let check = |error: Error, fragments: &[&str]| {
-            let text = explain(&io::Error::new(io::ErrorKind::InvalidData, error));
+            let text = explain(&io::Error::new(io::ErrorKind::InvalidData, error), &secrets);
             for fragment in fragments {
                 assert!(text.contains(fragment), "{fragment:?} in {text:?}");
             }
@@ -71,6 +75,7 @@ mod tests {
             name(vec!["a.example".into(), "b.example".into()]).into(),
             &["for a.example, b.example, and edge.example was"],
         );
+        check(name(vec!["rb-0123456789abcdef.example".into()]).into(), &["for [hidden].example, and edge.example was"]);
         check(name(Vec::new()).into(), &["for no name at all", "edge.example"]);
         check(CertificateError::BadSignature.into(), &["another authority", "ca_file", "(BadSignature)"]);
         check(CertificateError::Revoked.into(), &["not accepted", "Revoked"]);

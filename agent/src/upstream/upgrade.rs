@@ -7,7 +7,8 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use hyper::body::Incoming;
 use proto::{
     hop::remove_hop_by_hop,
-    link::{Body, BodyWriter, Broken, Responder, carry, reset_when_closed},
+    link::{Body, BodyError, BodyWriter, Broken, Responder, carry, reset_when_closed},
+    session::StreamError,
     wire::{Failure, FailureCode, ResetCode, ResponseHead},
 };
 use tokio::net::TcpStream;
@@ -60,7 +61,7 @@ impl Upstream {
         // Nothing says where raw bytes end but the end of the connection: only a whole one looks like an end.
         let _ = reset_when_closed(&stream, true);
         if let Err(broken) = self.carry(&mut stream, early, body, writer, ends).await {
-            debug!(%broken, "an upgraded stream was cut");
+            debug!(broken = %without_words(broken), "an upgraded stream was cut");
             return Replayed::Cut(status);
         }
         let _ = reset_when_closed(&stream, false);
@@ -78,6 +79,17 @@ impl Upstream {
         let carried = pin!(carry(stream, early, body, writer, ends.idle));
         // Dropped before its end it resets the stream.
         until(ends.stream, carried).await.unwrap_or_else(|elapsed| Err(io::Error::from(elapsed).into()))
+    }
+}
+
+/// Only the code of a reset is logged: what the gateway says with it may be anything.
+fn without_words(broken: Broken) -> Broken {
+    match broken {
+        Broken::Stream(StreamError::Reset { code, .. })
+        | Broken::Body(BodyError::Stream(StreamError::Reset { code, .. })) => {
+            StreamError::Reset { code, message: String::new() }.into()
+        }
+        broken => broken,
     }
 }
 

@@ -10,6 +10,7 @@ mod calls;
 mod descriptors;
 mod documents;
 mod drain;
+mod echoes;
 mod extended_connect;
 mod failures;
 mod fleet;
