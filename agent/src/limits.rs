@@ -90,8 +90,11 @@ pub(crate) const REFUSAL_SHOWN: usize = 200;
 /// and as it travels. Those shown longest ago are forgotten.
 pub(crate) const SECRETS: usize = 32;
 
-/// Characters of a secret in a row that are hidden where the rest of it is missing. Fewer are no secret, and may be a word.
+/// Bytes of a secret in a row that are hidden where the rest of it is missing. Fewer are no secret, and may be a word.
 pub(crate) const SECRET_PIECE: usize = 8;
+
+/// Bytes that the password of a proxy must have to be hidden. Tokens and codes are longer.
+pub(crate) const SHORTEST_SECRET: usize = 4;
 
 /// How often gateways are told of other services at most: what their budgets grant for ever.
 pub(crate) const ANNOUNCE_REST: Duration = Duration::from_secs(1);

@@ -5,25 +5,33 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use crate::limits::{SECRET_PIECE, SECRETS};
+use crate::limits::{SECRET_PIECE, SECRETS, SHORTEST_SECRET};
 
 /// What stands in the place of a secret.
 const HIDDEN: &str = "[hidden]";
 
 /// The secrets that the agent has shown lately, to whomever: tokens, a registration code, credentials of proxies.
 #[derive(Default)]
-pub(crate) struct Secrets(Mutex<VecDeque<Vec<char>>>);
+pub(crate) struct Secrets(Mutex<VecDeque<Secret>>);
+
+struct Secret {
+    whole: Vec<u8>,
+    /// Each [`SECRET_PIECE`] bytes of it; none if it is shorter.
+    pieces: HashSet<[u8; SECRET_PIECE]>,
+}
 
 impl Secrets {
-    /// Hides this from now on.
+    /// Hides this from now on. Not what is shorter than [`SHORTEST_SECRET`]: that is in every other word, and where it is
+    /// hidden it would be told.
     pub(crate) fn learn(&self, secret: &str) {
-        let secret: Vec<char> = secret.chars().collect();
-        if secret.is_empty() {
+        let whole = secret.as_bytes().to_vec();
+        if whole.len() < SHORTEST_SECRET {
             return;
         }
         let mut known = self.lock();
         // What is shown again is forgotten last.
-        known.retain(|known| *known != secret);
+        let at = known.iter().position(|known| known.whole == whole);
+        let secret = at.and_then(|at| known.remove(at)).unwrap_or_else(|| Secret::new(whole));
         known.push_back(secret);
         if known.len() > SECRETS {
             known.pop_front();
@@ -33,24 +41,18 @@ impl Secrets {
     /// A stranger's text without secrets. Long pieces of one are hidden too: whoever said it may have cut it, or the
     /// place where it was said had no room for all of it.
     pub(crate) fn hide(&self, text: &str) -> String {
-        let text: Vec<char> = text.chars().collect();
         let mut hidden = vec![false; text.len()];
-        for secret in self.lock().iter() {
-            let length = secret.len().min(SECRET_PIECE);
-            let pieces: HashSet<&[char]> = secret.windows(length).collect();
-            for (at, found) in text.windows(length).enumerate() {
-                if pieces.contains(found) {
-                    hidden[at..at + length].fill(true);
-                }
-            }
-        }
+        self.lock().iter().for_each(|secret| secret.mark(text.as_bytes(), &mut hidden));
         let mut shown = String::with_capacity(text.len());
-        for (at, c) in text.iter().enumerate() {
-            match (hidden[at], at > 0 && hidden[at - 1]) {
-                (false, _) => shown.push(*c),
+        let mut before = false;
+        for (at, c) in text.char_indices() {
+            let is_hidden = hidden[at..at + c.len_utf8()].contains(&true);
+            match (is_hidden, before) {
+                (false, _) => shown.push(c),
                 (true, false) => shown.push_str(HIDDEN),
                 (true, true) => {}
             }
+            before = is_hidden;
         }
         shown
     }
@@ -62,8 +64,25 @@ impl Secrets {
         shown.trim().chars().take(most).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Vec<char>>> {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Secret>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Secret {
+    fn new(whole: Vec<u8>) -> Self {
+        let pieces = whole.windows(SECRET_PIECE).filter_map(|piece| piece.try_into().ok()).collect();
+        Self { whole, pieces }
+    }
+
+    /// Marks which bytes of a text are of this secret.
+    fn mark(&self, text: &[u8], hidden: &mut [bool]) {
+        let length = self.whole.len().min(SECRET_PIECE);
+        for (at, found) in text.windows(length).enumerate() {
+            if found == self.whole || self.pieces.contains(found) {
+                hidden[at..at + length].fill(true);
+            }
+        }
     }
 }
 
@@ -81,7 +100,7 @@ mod tests {
 
     #[test]
     fn secrets_and_pieces_of_them() {
-        let known = knowing(&[TOKEN, "739518", "löve läce", ""]);
+        let known = knowing(&[TOKEN, "739518", "löve läce", "not", ""]);
         let check = |text: &str, expected: &str| assert_eq!(known.hide(text), expected, "{text}");
         check("", "");
         check("nothing of it", "nothing of it");
