@@ -1,9 +1,10 @@
-//! A client's connection: counts what it takes, and can be broken off so that nobody takes a cut body for a whole one.
+//! A client's connection: counts what it takes, can be broken off so that nobody takes a cut body for a whole one, and
+//! sees the client's end behind whatever it has sent ahead.
 
 use std::{
     fmt,
     io::{self, IoSlice},
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -16,7 +17,11 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
-use crate::{limits::FIRST_BYTES, raw::Raw, socket::Socket};
+use crate::{
+    limits::{AHEAD, FIRST_BYTES},
+    raw::Raw,
+    socket::Socket,
+};
 
 /// What a client that speaks HTTP/2 without being asked says first (RFC 9113 §3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -32,6 +37,8 @@ pub(crate) struct Activity {
     has_part: AtomicBool,
     /// Whether the request that has begun last has a body.
     has_body: AtomicBool,
+    /// How many requests had begun with the last one that was read to its end.
+    whole: AtomicU64,
     raw: Mutex<Raw>,
     rest: Rest,
 }
@@ -64,6 +71,9 @@ impl Activity {
     /// more is read. Whether its end is in doubt.
     pub(crate) fn note(&self, body: &Incoming) -> bool {
         self.has_body.store(!body.is_end_stream(), Ordering::Relaxed);
+        if body.is_end_stream() {
+            self.whole.store(self.begun.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
         let is_chunked = !body.is_end_stream() && body.size_hint().exact().is_none();
         is_chunked && self.lock_raw().is_in_doubt(self.begun.load(Ordering::Relaxed))
     }
@@ -76,6 +86,15 @@ impl Activity {
     /// What [`Activity::go_on_with`] said. Always to be asked for: what it holds may hold this.
     pub(crate) fn take_rest(&self) -> Option<impl Future<Output = ()> + Send + use<>> {
         self.lock().take()
+    }
+
+    /// Whether a request is in flight that was read to its end, and nothing but HTTP will come of it.
+    fn waits_for_answer(&self) -> bool {
+        let begun = self.begun.load(Ordering::Relaxed);
+        begun != self.ended.load(Ordering::Relaxed)
+            && begun == self.whole.load(Ordering::Relaxed)
+            // A client that has its 101 may end its half.
+            && self.lock().is_none()
     }
 
     fn lock_raw(&self) -> MutexGuard<'_, Raw> {
@@ -103,6 +122,11 @@ impl Busy {
         self.0.clone()
     }
 
+    /// To say that the body of the request was read to its end.
+    pub(crate) fn body_end(&self) -> BodyEnd {
+        BodyEnd { connection: self.0.clone(), number: self.0.begun.load(Ordering::Relaxed) }
+    }
+
     /// The answer was cut short, and its framing does not tell: the connection is to be reset when it closes.
     pub(crate) fn cut(&self) {
         self.0.cut.store(true, Ordering::Relaxed);
@@ -115,13 +139,28 @@ impl Drop for Busy {
     }
 }
 
+/// Which request a body belongs to.
+#[derive(Debug)]
+pub(crate) struct BodyEnd {
+    connection: Arc<Activity>,
+    number: u64,
+}
+
+impl BodyEnd {
+    /// All of the body was read. That of an earlier request may come late. Wherever this is said, the connection is looked
+    /// at again: by its own task, or because the HTTP library wakes that when the body is dropped.
+    pub(crate) fn note(&self) {
+        self.connection.whole.fetch_max(self.number, Ordering::Relaxed);
+    }
+}
+
 /// The connection itself.
 #[derive(Debug)]
 pub(crate) struct Client {
     stream: Socket,
     activity: Arc<Activity>,
-    /// What was read to learn the protocol, until it is read again.
-    first: BytesMut,
+    /// What was read to learn the protocol, or to see whether the client's end stands behind it, until it is read again.
+    ahead: BytesMut,
     /// Once it is known that the client of a facade speaks HTTP/1, and as long as it does.
     watch: Option<Watch>,
 }
@@ -131,6 +170,8 @@ pub(crate) struct Client {
 struct Watch {
     /// Something was read that the library may not have taken yet.
     has_read: bool,
+    /// The library waits for more to read, and so sees the client's end by itself.
+    is_waiting: bool,
     /// How many requests had begun when last all was written and none was in flight.
     answered: u64,
     /// The library's own answer to what it could not read as a request.
@@ -146,20 +187,20 @@ pub(crate) enum Protocol {
 
 impl Client {
     pub(crate) fn new(stream: Socket, activity: Arc<Activity>) -> Self {
-        Self { stream, activity, first: BytesMut::new(), watch: None }
+        Self { stream, activity, ahead: BytesMut::new(), watch: None }
     }
 
     /// Tells by the first bytes what the client of a facade speaks. They are not lost.
     pub(crate) async fn protocol(&mut self) -> io::Result<Protocol> {
         // Room for a usual head, so that HTTP/1.1 costs no second read.
-        self.first.reserve(FIRST_BYTES);
+        self.ahead.reserve(FIRST_BYTES);
         loop {
-            let ended = self.stream.read_buf(&mut self.first).await? == 0;
-            if self.first.starts_with(PREFACE) {
+            let ended = self.stream.read_buf(&mut self.ahead).await? == 0;
+            if self.ahead.starts_with(PREFACE) {
                 return Ok(Protocol::Http2);
             }
             self.activity.has_part.store(true, Ordering::Relaxed);
-            if ended || !PREFACE.starts_with(&self.first) {
+            if ended || !PREFACE.starts_with(&self.ahead) {
                 self.watch = Some(Watch::default());
                 return Ok(Protocol::Http1);
             }
@@ -234,10 +275,40 @@ impl Client {
         }
     }
 
-    fn count(&self, written: &Poll<io::Result<usize>>) {
-        if let Poll::Ready(Ok(bytes)) = written {
-            self.activity.written.fetch_add(*bytes as u64, Ordering::Relaxed);
+    /// Reads on where the HTTP library does not: it looks for the client's end only while it holds nothing that it has
+    /// not taken, and a line end behind a request is enough to make it blind. An error if the client is gone.
+    fn look_ahead(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if self.watch.as_ref().is_none_or(|watch| watch.is_waiting) || !self.activity.waits_for_answer() {
+            return Ok(());
         }
+        while self.ahead.len() < AHEAD {
+            self.ahead.reserve(FIRST_BYTES);
+            match pin!(self.stream.read_buf(&mut self.ahead)).poll(cx)? {
+                Poll::Ready(0) => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the client is gone")),
+                Poll::Ready(_) => {}
+                Poll::Pending => break,
+            }
+        }
+        Ok(())
+    }
+
+    fn take_ahead(&mut self, buf: &mut ReadBuf<'_>) {
+        let length = buf.remaining().min(self.ahead.len());
+        buf.put_slice(&self.ahead.split_to(length));
+        if self.ahead.is_empty() {
+            // Gives its memory back.
+            self.ahead = BytesMut::new();
+        }
+    }
+
+    /// Counts what was written. While the client takes nothing it is looked after as when there is nothing to write.
+    fn count(&mut self, written: Poll<io::Result<usize>>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(bytes)) = &written {
+            self.activity.written.fetch_add(*bytes as u64, Ordering::Relaxed);
+        } else if written.is_pending() {
+            self.look_ahead(cx)?;
+        }
+        written
     }
 }
 
@@ -253,13 +324,15 @@ impl AsyncRead for Client {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.note_taken();
         let before = buf.filled().len();
-        let read = if self.first.is_empty() {
+        let read = if self.ahead.is_empty() {
             Pin::new(&mut self.stream).poll_read(cx, buf)
         } else {
-            let length = buf.remaining().min(self.first.len());
-            buf.put_slice(&self.first.split_to(length));
+            self.take_ahead(buf);
             Poll::Ready(Ok(()))
         };
+        if let Some(watch) = &mut self.watch {
+            watch.is_waiting = read.is_pending();
+        }
         self.note_read(&buf.filled()[before..]);
         read
     }
@@ -271,8 +344,7 @@ impl AsyncWrite for Client {
             return Poll::Ready(Ok(buf.len()));
         }
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.count(&written);
-        written
+        self.count(written, cx)
     }
 
     fn poll_write_vectored(
@@ -286,8 +358,7 @@ impl AsyncWrite for Client {
             return Poll::Ready(Ok(first.len()));
         }
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.count(&written);
-        written
+        self.count(written, cx)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -299,6 +370,8 @@ impl AsyncWrite for Client {
         if flushed.is_ready() {
             self.note_flushed();
         }
+        // The library flushes whenever its connection is polled, and last of all.
+        self.look_ahead(cx)?;
         flushed
     }
 

@@ -133,6 +133,10 @@ pub(crate) const CLIENT_BUFFER: usize = 128 * 1024;
 /// Bytes read at first from a client, to learn what it speaks: most heads fit.
 pub(crate) const FIRST_BYTES: usize = 1024;
 
+/// Bytes that are read of what an HTTP/1 client sends ahead of an answer, so that its end is seen behind them: of
+/// pipelined requests many, of their bodies few.
+pub(crate) const AHEAD: usize = 64 * 1024;
+
 /// Requests on one HTTP/2 connection at once; a client waits with more. As many as a link takes.
 pub(crate) const CLIENT_STREAMS: u32 = 1024;
 

@@ -11,16 +11,20 @@ use std::{
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http_body::Body as _;
+use http_body::{Body as _, Frame};
 use hyper::body::Incoming;
 use proto::trailers::to_travel;
 
-use crate::limits::{KEPT_BODIES, KEPT_BODY};
+use crate::{
+    client::BodyEnd,
+    limits::{KEPT_BODIES, KEPT_BODY},
+};
 
 /// Where a body comes from: what is to be sent again, then the client.
 #[derive(Debug)]
 pub(super) struct Source {
     client: Incoming,
+    end: BodyEnd,
     again: Bytes,
     /// All that has come so far; `None` if that is not at hand any more.
     kept: Option<Kept>,
@@ -48,17 +52,23 @@ pub(super) enum Piece {
 const CUT_SHORT: Piece = Piece::CutShort("the client cut its body short");
 
 impl Source {
-    pub(super) fn new(client: Incoming, manner: Manner, room: &Arc<Room>) -> Self {
+    pub(super) fn new(client: Incoming, end: BodyEnd, manner: Manner, room: &Arc<Room>) -> Self {
         // Of one that is known to be too long nothing is copied.
         let limit = if client.size_hint().lower() <= KEPT_BODY as u64 { KEPT_BODY } else { 0 };
-        Self { client, again: Bytes::new(), kept: Some(Kept::new(room, limit)), manner }
+        Self { client, end, again: Bytes::new(), kept: Some(Kept::new(room, limit)), manner }
     }
 
     pub(super) fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Piece> {
         if !self.again.is_empty() {
             return Poll::Ready(Piece::Data(std::mem::take(&mut self.again)));
         }
-        let Some(frame) = ready!(Pin::new(&mut self.client).poll_frame(cx)) else {
+        let frame = ready!(Pin::new(&mut self.client).poll_frame(cx));
+        if self.client.is_end_stream()
+            || frame.as_ref().is_none_or(|frame| frame.as_ref().is_ok_and(Frame::is_trailers))
+        {
+            self.end.note();
+        }
+        let Some(frame) = frame else {
             // hyper takes a reset without an error (RFC 9113 §8.1) for an end, wherever it comes.
             let is_reset = self.manner.is_http2 && !self.client.is_end_stream();
             return Poll::Ready(if is_reset { CUT_SHORT } else { Piece::End(None) });

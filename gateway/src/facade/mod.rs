@@ -140,7 +140,7 @@ impl Facade {
         let manner = Manner { held_back, is_http2: version == Version::HTTP_2 };
         let content = match body.is_end_stream() {
             true => Content::Nothing,
-            false => Content::Body(Source::new(body, manner, &self.room)),
+            false => Content::Body(Source::new(body, slot.busy.body_end(), manner, &self.room)),
         };
         let wait = self.settings.wait_for_agent;
         let Exchanged { answered, raw, place } = exchange(&self.registry, wait, head.into(), content).await?;

@@ -16,6 +16,7 @@ mod failures;
 mod fleet;
 mod forwarded;
 mod framing;
+mod gone;
 mod h2c;
 mod hostile;
 mod hostile_agent;
