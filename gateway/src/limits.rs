@@ -206,5 +206,9 @@ pub(crate) const KEYS_REFRESH: Duration = Duration::from_secs(600);
 /// How often a key set is fetched at most: after a failure, and for tokens that name unknown keys.
 pub(crate) const KEYS_REST: Duration = Duration::from_secs(30);
 
+/// … but the first keys at first so soon after a failure, and twice as long after each one more: without them nobody is
+/// known.
+pub(crate) const FIRST_KEYS_REST: Duration = Duration::from_secs(1);
+
 /// How far the clocks of an issuer and of the gateway may be apart.
 pub(crate) const CLOCK_LEEWAY: Duration = Duration::from_secs(30);

@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddr,
+    sync::{Arc, Mutex},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -68,11 +69,12 @@ impl Signer {
     }
 }
 
-/// A server that gives the same to whoever connects; it ends when it is dropped.
+/// A server that gives its key set to whoever connects; it ends when it is dropped.
 #[derive(Debug)]
 pub struct KeyServer {
     /// Where it listens.
     pub address: SocketAddr,
+    keys: Arc<Mutex<String>>,
     task: JoinHandle<()>,
 }
 
@@ -84,15 +86,26 @@ impl KeyServer {
     pub async fn start(keys: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
         let address = listener.local_addr().expect("a bound listener has an address");
+        let keys = Arc::new(Mutex::new(keys));
+        let served = keys.clone();
         let task = tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
+                let keys = served.lock().expect("nothing panics while it holds the keys").clone();
                 let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", keys.len());
                 let mut seen = Vec::new();
                 while !seen.ends_with(b"\r\n\r\n") && stream.read_buf(&mut seen).await.is_ok_and(|read| read > 0) {}
                 let _ = stream.write_all((head + &keys).as_bytes()).await;
             }
         });
-        Self { address, task }
+        Self { address, keys, task }
+    }
+
+    /// Serves this from now on.
+    ///
+    /// # Panics
+    /// Never.
+    pub fn serve(&self, keys: String) {
+        *self.keys.lock().expect("nothing panics while it holds the keys") = keys;
     }
 }
 

@@ -12,7 +12,10 @@ mod register;
 mod route;
 mod socks5;
 mod standing;
+#[cfg(test)]
+mod tests;
 mod tls;
+mod turns;
 mod untrusted;
 
 use std::{collections::HashMap, sync::Arc};
@@ -33,6 +36,7 @@ use self::{
     attempt::{Dialer, GatewayLink},
     backoff::{Backoff, Outcome},
     route::Route,
+    turns::Turns,
 };
 pub(crate) use self::{gateways::Gateways, register::register_everywhere, route::Way, standing::Standing};
 use crate::{
@@ -61,27 +65,27 @@ pub(crate) struct Dialling {
 impl Dialling {
     /// The loop of one URL: every route to it has tasks that keep links.
     async fn keep_gateway(self, url: GatewayUrl) {
-        let trouble = Arc::new(Notify::new());
+        let gateway = Arc::new(Gateway { url, trouble: Notify::new(), turns: Arc::default() });
         let mut standing = self.standing.subscribe();
         let mut keepers: HashMap<Lane, Keeper> = HashMap::new();
         let mut backoff = Backoff::default();
         while !self.stop.is_cancelled() {
             let now = standing.borrow_and_update().clone();
-            let wait = match now.routes(&url).await {
+            let wait = match now.routes(&gateway.url).await {
                 Ok(routes) => {
                     backoff = Backoff::default();
-                    self.adjust(&url, &trouble, &mut keepers, &routes);
+                    self.adjust(&gateway, &mut keepers, &routes);
                     now.reresolve
                 }
                 Err(error) => {
-                    warn!(gateway = %url, error, "cannot resolve the gateway's name");
+                    warn!(gateway = %gateway.url, error, "cannot resolve the gateway's name");
                     backoff.next(Outcome::Failed, random()).max(RERESOLVE_AFTER_TROUBLE)
                 }
             };
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
                 // A link or a dial failed: perhaps the name has moved.
-                () = async { trouble.notified().await; tokio::time::sleep(RERESOLVE_AFTER_TROUBLE).await } => {}
+                () = async { gateway.trouble.notified().await; tokio::time::sleep(RERESOLVE_AFTER_TROUBLE).await } => {}
                 // Perhaps there is a proxy now, or none any more. (The sender lives as long as `self`.)
                 _ = standing.changed() => {}
                 () = self.stop.cancelled() => {}
@@ -91,7 +95,9 @@ impl Dialling {
 
     /// Starts the tasks of each new route. Those of routes that have vanished keep the link they have and dial no more,
     /// unless the route comes back: names that rotate make no more links than they have addresses.
-    fn adjust(&self, url: &GatewayUrl, trouble: &Arc<Notify>, keepers: &mut HashMap<Lane, Keeper>, routes: &[Route]) {
+    fn adjust(&self, gateway: &Arc<Gateway>, keepers: &mut HashMap<Lane, Keeper>, routes: &[Route]) {
+        let url = &gateway.url;
+        gateway.turns.keep(routes);
         keepers.retain(|_, keeper| !keeper.task.is_finished());
         let lanes = self.standing.borrow().lanes;
         for ((route, lane), keeper) in &*keepers {
@@ -105,39 +111,54 @@ impl Dialling {
                 let (wanted, is_wanted) = watch::channel(true);
                 let shown = (lanes > 1).then_some(lane);
                 let span = info_span!("link", gateway = %url, address = route.address(), lane = shown);
-                let task = self.clone().keep_lane(url.clone(), route, trouble.clone(), is_wanted);
+                let task = self.clone().keep_lane(gateway.clone(), route, is_wanted);
                 Keeper { wanted, task: self.tasks.spawn(task.instrument(span)) }
             });
         }
     }
 
     /// The loop of one lane of a route.
-    async fn keep_lane(self, url: GatewayUrl, route: Route, trouble: Arc<Notify>, mut wanted: watch::Receiver<bool>) {
+    async fn keep_lane(self, gateway: Arc<Gateway>, route: Route, mut wanted: watch::Receiver<bool>) {
+        let Gateway { url, trouble, turns } = &*gateway;
         let mut backoff = Backoff::default();
         let mut standing = self.standing.subscribe();
         loop {
             let now = standing.borrow_and_update().clone();
             // Without one, the loop of the URL is about to see that as well.
-            let Some(way) = now.way(&url, route) else { return };
-            let dialer = Dialer { url: url.clone(), way, standing: now, secrets: self.secrets.clone() };
-            let dialled = tokio::select! {
-                dialled = dialer.dial() => dialled,
+            let Some(way) = now.way(url, route) else { return };
+            let mut turn = tokio::select! {
+                turn = turns.take(route, &now) => turn,
+                _ = standing.changed() => {
+                    backoff = Backoff::default();
+                    continue;
+                }
                 () = self.is_over(&mut wanted) => return,
             };
-            let (outcome, why) = match dialled {
+            let dialer = Dialer { url: url.clone(), way, standing: now, secrets: self.secrets.clone() };
+            let dialled = tokio::select! {
+                dialled = turn.dial(dialer.dial()) => dialled,
+                () = self.is_over(&mut wanted) => return,
+            };
+            let (why, outcome, wait) = match dialled {
                 Ok((link, gateway)) => {
+                    turn.let_in();
                     info!(name = self.secrets.hide(&gateway.gateway), proxy = dialer.way.proxy(), "link up");
                     let started = Instant::now();
                     let end = self.without_secrets(self.run_link(link, &dialer).await);
                     standing.mark_unchanged();
                     info!(%end, lasted_s = started.elapsed().as_secs(), "link down");
-                    (if started.elapsed() >= LASTED { Outcome::Lasted } else { Outcome::Away }, end.to_string())
+                    let outcome = if started.elapsed() >= LASTED { Outcome::Lasted } else { Outcome::Away };
+                    (end.to_string(), outcome, backoff.next(outcome, random()))
                 }
-                Err(error) => (error.outcome(), error.to_string()),
+                Err(error) => {
+                    let outcome = error.outcome();
+                    let wait = backoff.next(outcome, random());
+                    turn.failed(outcome, wait);
+                    (error.to_string(), outcome, wait)
+                }
             };
             trouble.notify_one();
-            let wait = backoff.next(outcome, random());
-            self.links.failed(&url, &dialer.way, &why);
+            self.links.failed(url, &dialer.way, &why);
             if self.stop.is_cancelled() {
                 return; // an end that was meant: nothing is dialled again
             }
@@ -223,6 +244,14 @@ pub(crate) async fn announce(links: Arc<Links>, mut standing: watch::Receiver<Ar
             tokio::time::sleep(ANNOUNCE_REST).await;
         }
     }
+}
+
+/// What all lanes of one gateway share.
+struct Gateway {
+    url: GatewayUrl,
+    /// A link or a dial has failed.
+    trouble: Notify,
+    turns: Arc<Turns>,
 }
 
 /// One of the links of a route, counted from 0.

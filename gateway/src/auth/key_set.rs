@@ -4,6 +4,7 @@
 use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use settings::pem;
@@ -19,7 +20,7 @@ use super::{
 };
 use crate::{
     config::{Issuer, KeySource},
-    limits::{CERTIFICATE_POLL, KEYS_REFRESH, KEYS_REST},
+    limits::{CERTIFICATE_POLL, FIRST_KEYS_REST, KEYS_REFRESH, KEYS_REST},
 };
 
 /// The keys of one issuer.
@@ -37,6 +38,8 @@ struct State {
     /// When they were last asked for by a URL; `None`: never, so that they soon will be.
     asked: Option<Instant>,
     is_asking: bool,
+    /// How often that has come to nothing since it last did not.
+    failures: u32,
     /// Why the keys are not those that the source has now.
     trouble: Option<String>,
 }
@@ -73,7 +76,8 @@ impl KeySet {
             return false;
         }
         let mut state = self.state();
-        if state.is_asking {
+        // The first keys are asked for anyway, and until they are there nothing is known of any token.
+        if state.is_asking || state.keys.is_empty() {
             return true;
         }
         // Whoever makes up ids must not make the gateway ask for each of them.
@@ -104,10 +108,19 @@ impl KeySet {
                         .map(|text| text.to_vec())
                         .map_err(|why| format!("the keys at {url} cannot be fetched: {why}")),
                 );
-                let rest = if self.state().trouble.is_some() { KEYS_REST } else { KEYS_REFRESH };
                 // Early, if somebody needs them.
-                let _ = timeout(rest, self.wanted.notified()).await;
+                let _ = timeout(self.rest(), self.wanted.notified()).await;
             },
+        }
+    }
+
+    /// How long after the last asking the next is due.
+    fn rest(&self) -> Duration {
+        let State { keys, trouble, failures, .. } = &*self.state();
+        match (trouble, keys.is_empty()) {
+            (None, _) => KEYS_REFRESH,
+            (Some(_), false) => KEYS_REST,
+            (Some(_), true) => FIRST_KEYS_REST.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(KEYS_REST),
         }
     }
 
@@ -116,7 +129,7 @@ impl KeySet {
         let mut state = self.state();
         (state.asked, state.is_asking) = (Some(Instant::now()), false);
         if read.as_ref().is_ok_and(|text| *text == state.text) {
-            state.trouble = None;
+            (state.trouble, state.failures) = (None, 0);
             return;
         }
         let parsed = read.and_then(|text| {
@@ -129,8 +142,9 @@ impl KeySet {
                 info!(issuer, keys = keys.len(), "the issuer's keys are in use");
                 *state = State { keys: keys.into(), text, asked: state.asked, ..State::default() };
             }
-            Err(why) if state.trouble.as_ref() == Some(&why) => {}
+            Err(why) if state.trouble.as_ref() == Some(&why) => state.failures = state.failures.saturating_add(1),
             Err(why) => {
+                state.failures = state.failures.saturating_add(1);
                 error!(
                     issuer,
                     why,
@@ -175,13 +189,28 @@ mod tests {
         assert!(set.want(), "there are no keys yet");
         set.take(Ok(SET.to_vec()));
         assert!(!set.want(), "they have just come");
-        tokio::time::advance(KEYS_REST - std::time::Duration::from_millis(1)).await;
+        tokio::time::advance(KEYS_REST - Duration::from_millis(1)).await;
         assert!(!set.want());
-        tokio::time::advance(std::time::Duration::from_millis(1)).await;
+        tokio::time::advance(Duration::from_millis(1)).await;
         assert!(set.want());
         assert!(set.want(), "they are on their way");
         set.take(Err("nobody answers".to_owned()));
         assert!(!set.want());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_keys_are_asked_for_sooner_and_waited_for() {
+        let set = of_url();
+        for seconds in [1, 2, 4, 8, 16, 30, 30] {
+            set.take(Err("nobody answers".to_owned()));
+            assert_eq!(set.rest().as_secs(), seconds);
+            assert!(set.want(), "a token may be good");
+        }
+        set.take(Ok(SET.to_vec()));
+        assert_eq!(set.rest(), KEYS_REFRESH);
+        set.take(Err("nobody answers".to_owned()));
+        assert_eq!(set.rest(), KEYS_REST);
+        assert!(!set.want(), "there are keys, and they were asked for just now");
     }
 
     #[tokio::test]

@@ -18,7 +18,8 @@ pub(super) fn live(seed: u64) {
     let mut stage = Stage::new(seed, Duration::from_millis(20));
     stage.gateway("refuses", &agents_yaml(1));
     stage.gateway("revokes", &agents_yaml(2));
-    stage.agent("stranger", &agent_yaml(2, &["refuses"]));
+    // However many links it would have: one lane dials for all.
+    stage.agent("stranger", &format!("{}links: 8\n", agent_yaml(2, &["refuses"])));
     stage.agent("revoked", &agent_yaml(1, &["revokes"]));
     stage.until("a link", Duration::from_secs(5), |stage| stage.links("revokes") == 1);
     stage.run_for(chance::up_to(Duration::from_secs(60)));

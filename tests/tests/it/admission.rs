@@ -14,6 +14,7 @@ use reachback_tests::{
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpListener,
+    time::{Duration, Instant, timeout_at},
 };
 
 const TOKEN: &str = "seven-0123456789abcdef";
@@ -117,6 +118,33 @@ async fn a_refused_agent_holds_off() {
     gateway.line(&["WARN", "401"]).await;
     gateway.line(&["WARN", "invoices", "may not serve"]).await;
     assert!(gateway.log().iter().all(|line| !line.contains("0123456789abcdef")), "a token is in the log");
+}
+
+/// However many links it would like to have.
+#[tokio::test]
+async fn a_refused_agent_dials_once_in_a_hold_off() {
+    let folder = Scratch::new();
+    folder.write("token", TOKEN);
+    let refuses = "HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n";
+    let tells = "HTTP/1.1 503 Busy\r\nRetry-After: 4\r\nContent-Length: 0\r\n\r\n";
+    let dials = async |answer: &str| {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let setup = Setup { agent: "token_file: token\nlinks: 8", ..Setup::default() };
+        let yaml = bridge::agent_yaml(listener.local_addr().unwrap(), "127.0.0.1:9".parse().unwrap(), setup);
+        let _agent = Process::start("agent", &yaml, &folder);
+        let mut dials = 0;
+        let end = Instant::now() + Duration::from_secs(10);
+        while let Ok(accepted) = timeout_at(end, listener.accept()).await {
+            dials += 1;
+            let (mut stream, _) = accepted.unwrap();
+            let _ = stream.read(&mut [0; 4096]).await;
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+        dials
+    };
+    let (refused, told) = tokio::join!(dials(refuses), dials(tells));
+    assert_eq!(refused, 1, "dials in ten seconds of a minute");
+    assert!((2..=3).contains(&told), "{told} dials in ten seconds, one each four");
 }
 
 #[tokio::test]

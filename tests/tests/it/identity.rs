@@ -7,7 +7,7 @@ use reachback_tests::{
     bridge::{self, Setup, gateway_with},
     client,
     issuer::{ISSUER, KeyServer, Signer},
-    process::{Process, run_with},
+    process::{Process, field, run_with},
     scratch::Scratch,
     tls::{self, Authority},
     wait::{until, until_so},
@@ -162,6 +162,25 @@ async fn a_signed_token_is_renewed_or_ends_its_link() {
     until_so("the agent is back", || ups() == 2).await;
     let issuers = status(&gateway).await["issuers"].clone();
     assert_eq!((&issuers[0]["issuer"], &issuers[0]["keys"]), (&"cluster".into(), &1.into()));
+}
+
+/// A 401 would be final for whoever shows a good token.
+#[tokio::test]
+async fn a_signed_token_waits_for_the_first_keys() {
+    let (folder, _) = folder();
+    let signer = Signer::new("one");
+    let keys = KeyServer::start("not yet".to_owned()).await;
+    let gateway = gateway(&folder, &with_issuer(&keys));
+    let tunnel = gateway.address("tunnel").await;
+    gateway.line(&["ERROR", "cannot be renewed", "is not a JSON Web Key Set"]).await;
+    folder.write("token", &signer.token(SUBJECT, 600));
+    let agent = agent(tunnel, "token_file: token\nca_file: ca.pem", &folder);
+    let line = agent.line(&["no link", "answered 503", "has to fetch the keys"]).await;
+    assert!(field::<u64>(&line, "wait_ms").unwrap() <= 1100, "{line}");
+    gateway.line(&["WARN", "503", "keys are being fetched"]).await;
+    keys.serve(signer.keys());
+    gateway.line(&["link up", "shop", "proof=jwt"]).await;
+    assert!(agent.log().iter().all(|line| !line.contains("401")));
 }
 
 /// Every kind of credential, right and wrong, in one scene; then everything that anybody wrote is searched.
