@@ -12,7 +12,7 @@ use proto::{
         upgrade::{REGISTRATION_CODE, SUBPROTOCOL, accept_key, has_token, is_websocket},
     },
     session,
-    wire::{AgentHello, Credential, GatewayHello, Reject, ServiceName},
+    wire::{AgentHello, GatewayHello, Reject, ServiceName},
 };
 use rustls_pki_types::CertificateDer;
 use tokio::time::Instant;
@@ -39,7 +39,7 @@ use crate::{
 pub(crate) struct Tunnel {
     path: String,
     allowed_origins: Vec<String>,
-    credentials: Credentials,
+    credentials: Arc<Credentials>,
     registrar: Arc<Registrar>,
     /// The header in which an ingress says where connections come from.
     address_header: Option<HeaderName>,
@@ -77,7 +77,7 @@ impl Tunnel {
         Self {
             path: config.path.clone(),
             allowed_origins: config.allowed_origins.clone(),
-            credentials: Credentials::new(config, admission.clone()),
+            credentials: Arc::new(Credentials::new(config, admission.clone())),
             registrar: Arc::new(Registrar::new(config, admission.clone())),
             address_header: config.address_header.clone(),
             attempts: Attempts::new(config.failed_attempts),
@@ -201,7 +201,7 @@ impl Tunnel {
         match refused {
             Refused::NotYet => Refusal::not_yet(refused),
             Refused::NotNow => Refusal::not_now(refused),
-            Refused::Stranger(_) => match self.attempts.failed(peer, Instant::now()) {
+            Refused::Stranger(_) | Refused::UnknownKey => match self.attempts.failed(peer, Instant::now()) {
                 Failed::Counted => Refusal::stranger(refused),
                 Failed::TooOften { .. } => Refusal::too_often(Some(refused)),
             },
@@ -315,7 +315,7 @@ impl Tunnel {
             // It said hello while the others were told.
             connection.drain("the gateway shuts down");
         }
-        let mut expiry = Expiry::new(connection.clone(), proved.lasts(SystemTime::now()));
+        let expiry = Expiry::new(connection.clone(), &self.credentials, proved);
         let end = link.run(|notice| match notice {
             Notice::Services(services) => match identity.first_not_permitted(&services) {
                 None if !may_stay(&services) => {
@@ -339,7 +339,7 @@ impl Tunnel {
                 warn!("closing the link of an agent that may not stay");
                 connection.close();
             }
-            Notice::Renewed(credential) => self.renew(&credential, proved, &mut expiry),
+            Notice::Renewed(credential) => expiry.renew(credential),
             Notice::GoAway => info!("the agent is draining"),
             Notice::Request(_) => unreachable!("an agent opens no streams"),
         });
@@ -351,19 +351,6 @@ impl Tunnel {
     /// Whether an agent that was let in may still stay, with these services.
     fn may_stay(&self, name: &str, proved: &Proved, services: &[ServiceName]) -> bool {
         self.admission.permits(name, services) && self.credentials.is_still_good(proved)
-    }
-
-    /// A link goes on with what it began with unless what is shown proves the same agent.
-    fn renew(&self, credential: &Credential, proved: &Proved, expiry: &mut Expiry) {
-        let now = SystemTime::now();
-        match self.credentials.renew(&credential.0, now) {
-            Ok(fresh) if Arc::ptr_eq(&fresh.identity, &proved.identity) => {
-                info!(proof = %fresh.by, "the agent has renewed its credential");
-                expiry.renew(fresh.lasts(now));
-            }
-            Ok(_) => warn!("an agent has shown the credential of another: its link keeps the old one"),
-            Err(why) => warn!(%why, "an agent has shown a credential that is not accepted: its link keeps the old one"),
-        }
     }
 }
 

@@ -210,5 +210,8 @@ pub(crate) const KEYS_REST: Duration = Duration::from_secs(30);
 /// known.
 pub(crate) const FIRST_KEYS_REST: Duration = Duration::from_secs(1);
 
+/// Longest fresh credential that a link keeps until its key is known, in bytes: twice the longest token of an agent.
+pub(crate) const KEPT_CREDENTIAL: usize = 8 * 1024;
+
 /// How far the clocks of an issuer and of the gateway may be apart.
 pub(crate) const CLOCK_LEEWAY: Duration = Duration::from_secs(30);

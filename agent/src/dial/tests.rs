@@ -141,6 +141,22 @@ async fn one_asks_and_the_others_wait_for_the_answer() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_waits_for_a_turn_goes_when_all_may() {
+    let scene = Scene::new();
+    let first = scene.now(0).await;
+    let waits = |route| {
+        let (turns, route, standing) = (scene.turns.clone(), scene.routes[route], scene.standing.clone());
+        tokio::spawn(async move { turns.take(route, &standing).await })
+    };
+    let others = [0, 1, 1, 2].map(waits);
+    sleep(Duration::from_millis(1)).await;
+    first.let_in();
+    for other in others {
+        other.await.unwrap().let_in();
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_rejection_holds_off_all_but_those_that_were_let_in() {
     let scene = Scene::new();
     scene.now(0).await.let_in();

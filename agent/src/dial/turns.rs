@@ -55,10 +55,12 @@ impl Turns {
     /// Waits until a lane of this route may dial.
     pub(super) async fn take(self: &Arc<Self>, route: Route, standing: &Arc<Standing>) -> Turn {
         let mut known = self.known.subscribe();
+        // What it gives locks what is known, and who asks writes to that when it asks no more. (The sender lives as long
+        // as `self`.)
+        let all_may = async { drop(known.wait_for(|known| known.is_free(route, standing)).await) };
         let asked = tokio::select! {
             biased;
-            // (The sender lives as long as `self`.)
-            _ = known.wait_for(|known| known.is_free(route, standing)) => None,
+            () = all_may => None,
             asked = self.ask(route, standing) => Some(asked),
         };
         let (asks, turn) = asked.unzip();

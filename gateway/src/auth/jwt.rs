@@ -61,9 +61,9 @@ pub(super) fn verify(issuers: &[Arc<KeySet>], token: &str, now: SystemTime) -> R
             }
         }
     }
-    let unknown = if missing.is_empty() { "the token's issuer is not known" } else { "the token's key is not known" };
+    let unknown = if missing.is_empty() { stranger("the token's issuer is not known") } else { Refused::UnknownKey };
     let wanted: Vec<bool> = missing.into_iter().map(|set| set.want()).collect();
-    if wanted.contains(&true) { Err(Refused::NotYet) } else { Err(refused.unwrap_or(stranger(unknown))) }
+    if wanted.contains(&true) { Err(Refused::NotYet) } else { Err(refused.unwrap_or(unknown)) }
 }
 
 /// Whether this is the key that the token names; a token that names none may be of any.
@@ -155,13 +155,14 @@ mod tests {
         jwk.common.key_id = Some(kid.to_owned());
         let folder = Scratch::new();
         folder.write("jwks.json", &json!({ "keys": [{ "kty": "unheard-of" }, jwk] }).to_string());
-        let set = Arc::new(KeySet::new(Issuer {
+        let issuer = Issuer {
             name: kid.to_owned(),
             issuer: iss.to_owned(),
             audience: "reachback".to_owned(),
             keys: KeySource::File(folder.file("jwks.json")),
             algorithms: allowed.to_vec(),
-        }));
+        };
+        let set = Arc::new(KeySet::new(issuer, Arc::default()));
         Signer { key, algorithm, set }
     }
 
@@ -234,10 +235,7 @@ mod tests {
         assert_eq!(issuer(&second.sign(Some("2"), &claims(&json!({})))), Ok(1));
         assert_eq!(issuer(&first.sign(None, &claims(&json!({})))), Ok(0), "one that names no key may be of any");
         assert!(issuer(&first.sign(Some("2"), &claims(&json!({})))).is_err());
-        assert_eq!(
-            issuer(&first.sign(Some("3"), &claims(&json!({})))),
-            Err(Refused::Stranger("the token's key is not known"))
-        );
+        assert_eq!(issuer(&first.sign(Some("3"), &claims(&json!({})))), Err(Refused::UnknownKey));
         let forger = signer("https://a", "1", Algorithm::ES256, &[Algorithm::ES256]);
         let forged = forger.sign(Some("1"), &claims(&json!({})));
         assert_eq!(issuer(&forged), Err(Refused::Stranger("the token's signature is wrong")));
@@ -248,6 +246,7 @@ mod tests {
         let signer = signer("https://a", "a", Algorithm::ES256, &[Algorithm::ES384, Algorithm::EdDSA]);
         let refused = |token: &str| match verify(std::slice::from_ref(&signer.set), token, now()) {
             Err(Refused::Stranger(why)) => why,
+            Err(Refused::UnknownKey) => "its key is not known",
             other => panic!("{token}: {other:?}"),
         };
         let good = signer.sign(Some("a"), &claims(&json!({})));

@@ -9,7 +9,7 @@ use std::{
 
 use settings::pem;
 use tokio::{
-    sync::Notify,
+    sync::{Notify, watch},
     time::{Instant, sleep, timeout},
 };
 use tracing::{error, info};
@@ -28,6 +28,8 @@ pub(crate) struct KeySet {
     pub(super) issuer: Issuer,
     state: Mutex<State>,
     wanted: Notify,
+    /// Told when these keys are others.
+    other_keys: Arc<watch::Sender<()>>,
 }
 
 #[derive(Debug, Default)]
@@ -53,8 +55,8 @@ pub(crate) struct KeysInUse {
 }
 
 impl KeySet {
-    pub(super) fn new(issuer: Issuer) -> Self {
-        let set = Self { issuer, state: Mutex::default(), wanted: Notify::new() };
+    pub(super) fn new(issuer: Issuer, other_keys: Arc<watch::Sender<()>>) -> Self {
+        let set = Self { issuer, state: Mutex::default(), wanted: Notify::new(), other_keys };
         if let KeySource::File(path) = &set.issuer.keys {
             set.take(pem::read(path, "key set").map_err(|fault| fault.to_string()));
         }
@@ -141,6 +143,8 @@ impl KeySet {
             Ok((text, keys)) => {
                 info!(issuer, keys = keys.len(), "the issuer's keys are in use");
                 *state = State { keys: keys.into(), text, asked: state.asked, ..State::default() };
+                drop(state);
+                self.other_keys.send_replace(());
             }
             Err(why) if state.trouble.as_ref() == Some(&why) => state.failures = state.failures.saturating_add(1),
             Err(why) => {
@@ -174,13 +178,14 @@ mod tests {
     const SET: &[u8] = br#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
 
     fn of_url() -> KeySet {
-        KeySet::new(Issuer {
+        let issuer = Issuer {
             name: "a".to_owned(),
             issuer: "https://a".to_owned(),
             audience: "reachback".to_owned(),
             keys: KeySource::Url { url: "https://a/keys".parse().unwrap(), ca: None },
             algorithms: Vec::new(),
-        })
+        };
+        KeySet::new(issuer, Arc::default())
     }
 
     #[tokio::test(start_paused = true)]

@@ -21,10 +21,11 @@ pub(crate) use key_set::KeySet;
 use proto::wire::ServiceName;
 use rustls_pki_types::CertificateDer;
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
+use tokio::sync::watch;
 
 use crate::{
     admission::Admission,
-    config::{AgentCredential, Agents, Config, ServicePattern, TokenDigest},
+    config::{AgentCredential, Agents, Config, Issuer, ServicePattern, TokenDigest},
     limits::CLOCK_LEEWAY,
 };
 
@@ -34,6 +35,7 @@ pub(crate) struct Credentials {
     /// `None`: anyone.
     agents: Option<Vec<Known>>,
     issuers: Vec<Arc<KeySet>>,
+    other_keys: Arc<watch::Sender<()>>,
     /// Which tokens were registered.
     admission: Arc<Admission>,
 }
@@ -87,7 +89,9 @@ pub(crate) enum Means {
 pub(crate) enum Refused {
     /// Why, for the log.
     Stranger(&'static str),
-    /// Keys that may make it acceptable are on their way.
+    /// It names a key that is not known.
+    UnknownKey,
+    /// The same, and keys are on their way.
     NotYet,
     /// Its signature cannot be verified at the moment.
     NotNow,
@@ -103,13 +107,19 @@ impl Credentials {
             Agents::Anyone => None,
             Agents::Listed(agents) => Some(agents.iter().map(known).collect()),
         };
-        let issuers = config.issuers.iter().cloned().map(KeySet::new).map(Arc::new).collect();
-        Self { agents, issuers, admission }
+        let other_keys = Arc::new(watch::Sender::new(()));
+        let key_set = |issuer: &Issuer| Arc::new(KeySet::new(issuer.clone(), other_keys.clone()));
+        Self { agents, issuers: config.issuers.iter().map(key_set).collect(), other_keys, admission }
     }
 
     /// The keys of issuers, which have to be followed.
     pub(crate) fn key_sets(&self) -> &[Arc<KeySet>] {
         &self.issuers
+    }
+
+    /// Changes when an issuer's keys do.
+    pub(crate) fn other_keys(&self) -> watch::Receiver<()> {
+        self.other_keys.subscribe()
     }
 
     /// Identifies the sender of a request. Before a signature is verified it is asked whether it may be.
@@ -244,6 +254,7 @@ impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Stranger(why) => why,
+            Self::UnknownKey => "the token's key is not known",
             Self::NotYet => "its issuer's keys are being fetched",
             Self::NotNow => "others of its address have failed too often",
         })

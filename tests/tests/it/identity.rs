@@ -164,6 +164,54 @@ async fn a_signed_token_is_renewed_or_ends_its_link() {
     assert_eq!((&issuers[0]["issuer"], &issuers[0]["keys"]), (&"cluster".into(), &1.into()));
 }
 
+/// An issuer may sign with a new key before its gateway has heard of that.
+#[tokio::test]
+async fn a_fresh_token_waits_for_its_key_as_long_as_the_old_one_lasts() {
+    let (folder, _) = folder();
+    let signers = ["one", "two", "three"].map(Signer::new);
+    folder.write("keys.json", &signers[0].keys());
+    let issuer = format!(
+        "issuers:\n  cluster: {{ issuer: {ISSUER}, audience: reachback, jwks_file: keys.json }}\n\
+         agents:\n  - {{ name: shop, jwt: {{ subject: 'system:serviceaccount:*:reachback' }}, services: [orders] }}\n"
+    );
+    let gateway = gateway(&folder, &issuer);
+    let tunnel = gateway.address("tunnel").await;
+    folder.write("token", &signers[0].token(SUBJECT, 600));
+    let agent = agent(tunnel, "token_file: token\nca_file: ca.pem", &folder);
+    gateway.line(&["link up", "shop", "proof=jwt"]).await;
+    // Clocks may be 30 s apart: this one has four seconds left when its key is there.
+    folder.write("token", &signers[1].token(SUBJECT, -20));
+    agent.signal("HUP");
+    gateway.line(&["cannot be judged yet", "key is not known"]).await;
+    folder.write("keys.json", &signers[1].keys());
+    gateway.line(&["renewed its credential", "proof=jwt"]).await;
+    folder.write("token", &signers[2].token(SUBJECT, 600));
+    agent.signal("HUP");
+    gateway.line(&["WARN", "whose credential has expired"]).await;
+    agent.line(&["link down", "1008: credential_expired"]).await;
+    let judged = gateway.log().iter().filter(|line| line.contains("cannot be judged yet")).count();
+    assert_eq!(judged, 2, "it is said once of each");
+}
+
+/// A URL is asked every 30 s at most, whatever keys are named.
+#[tokio::test]
+async fn a_fresh_token_has_its_key_asked_for() {
+    let (folder, _) = folder();
+    let signers = ["one", "two"].map(Signer::new);
+    let keys = KeyServer::start(signers[0].keys()).await;
+    let gateway = gateway(&folder, &with_issuer(&keys));
+    let tunnel = gateway.address("tunnel").await;
+    // With the 30 s that clocks may be apart it lasts long enough.
+    folder.write("token", &signers[0].token(SUBJECT, 25));
+    let agent = agent(tunnel, "token_file: token\nca_file: ca.pem", &folder);
+    gateway.line(&["link up", "shop", "proof=jwt"]).await;
+    keys.serve(signers[1].keys());
+    folder.write("token", &signers[1].token(SUBJECT, 600));
+    agent.signal("HUP");
+    gateway.line(&["renewed its credential", "proof=jwt"]).await;
+    assert!(gateway.log().iter().all(|line| !line.contains("has expired") && !line.contains("link down")));
+}
+
 /// A 401 would be final for whoever shows a good token.
 #[tokio::test]
 async fn a_signed_token_waits_for_the_first_keys() {
@@ -222,7 +270,7 @@ async fn no_secret_is_ever_shown() {
     }
     folder.write("token-0", NEXT_TOKEN);
     processes[0].signal("HUP");
-    gateway.line(&["shown the credential of another"]).await;
+    gateway.line(&["not accepted", "that of another agent"]).await;
     let (registered, printed) = register(&folder, tunnel, &codes).await;
     registered.line(&["link up"]).await;
     processes.push(registered);

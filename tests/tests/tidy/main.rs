@@ -30,7 +30,7 @@ const LAYERS: &[(&str, &str, &[&str])] = &[
         "SystemTime::now",
         &["agent/src/audit", "agent/src/lib.rs", "agent/src/reload/status.rs", "agent/src/serve.rs"],
     ),
-    ("gateway/src", "SystemTime::now", &["gateway/src/accept.rs", "gateway/src/lib.rs"]),
+    ("gateway/src", "SystemTime::now", &["gateway/src/accept.rs", "gateway/src/expiry.rs", "gateway/src/lib.rs"]),
     ("proto/src/wire", "session", &[]),
     ("proto/src/wire", "link", &[]),
     ("proto/src/session", "link", &[]),
