@@ -39,10 +39,6 @@ pub(crate) const SHORTEST_HOLD_OFF: Duration = Duration::from_secs(1);
 /// The longest hold-off that a gateway can impose.
 pub(crate) const LONGEST_HOLD_OFF: Duration = Duration::from_secs(3600);
 
-/// How long the other addresses of a gateway wait for the answer of one of them, where none has let the agent in so far:
-/// each may reject it, and it is not rejected twice. One that is away holds up the others no longer than that.
-pub(crate) const TURN: Duration = Duration::from_secs(1);
-
 /// How long an idle connection to an upstream is kept: less than the 75 s and 60 s after which common servers close.
 pub(crate) const IDLE_UPSTREAM: Duration = Duration::from_secs(45);
 

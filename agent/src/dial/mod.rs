@@ -65,9 +65,9 @@ pub(crate) struct Dialling {
 impl Dialling {
     /// The loop of one URL: every route to it has tasks that keep links.
     async fn keep_gateway(self, url: GatewayUrl) {
-        let gateway = Arc::new(Gateway { url, trouble: Notify::new(), turns: Arc::default() });
+        let gateway = Arc::new(Gateway { url, trouble: Notify::new() });
         let mut standing = self.standing.subscribe();
-        let mut keepers: HashMap<Lane, Keeper> = HashMap::new();
+        let mut keepers = Keepers::default();
         let mut backoff = Backoff::default();
         while !self.stop.is_cancelled() {
             let now = standing.borrow_and_update().clone();
@@ -95,10 +95,11 @@ impl Dialling {
 
     /// Starts the tasks of each new route. Those of routes that have vanished keep the link they have and dial no more,
     /// unless the route comes back: names that rotate make no more links than they have addresses.
-    fn adjust(&self, gateway: &Arc<Gateway>, keepers: &mut HashMap<Lane, Keeper>, routes: &[Route]) {
+    fn adjust(&self, gateway: &Arc<Gateway>, Keepers { lanes: keepers, turns }: &mut Keepers, routes: &[Route]) {
         let url = &gateway.url;
-        gateway.turns.keep(routes);
         keepers.retain(|_, keeper| !keeper.task.is_finished());
+        // An address that has rejected the agent may leave the name and come back.
+        turns.retain(|_, turns| Arc::strong_count(turns) > 1 || turns.are_held());
         let lanes = self.standing.borrow().lanes;
         for ((route, lane), keeper) in &*keepers {
             let wanted = routes.contains(route) && *lane < lanes;
@@ -111,23 +112,29 @@ impl Dialling {
                 let (wanted, is_wanted) = watch::channel(true);
                 let shown = (lanes > 1).then_some(lane);
                 let span = info_span!("link", gateway = %url, address = route.address(), lane = shown);
-                let task = self.clone().keep_lane(gateway.clone(), route, is_wanted);
+                let turns = turns.entry(route).or_default().clone();
+                let task = self.clone().keep_lane(gateway.clone(), (route, turns), is_wanted);
                 Keeper { wanted, task: self.tasks.spawn(task.instrument(span)) }
             });
         }
     }
 
     /// The loop of one lane of a route.
-    async fn keep_lane(self, gateway: Arc<Gateway>, route: Route, mut wanted: watch::Receiver<bool>) {
-        let Gateway { url, trouble, turns } = &*gateway;
+    async fn keep_lane(
+        self,
+        gateway: Arc<Gateway>,
+        (route, turns): (Route, Arc<Turns>),
+        mut wanted: watch::Receiver<bool>,
+    ) {
+        let Gateway { url, trouble } = &*gateway;
         let mut backoff = Backoff::default();
         let mut standing = self.standing.subscribe();
         loop {
             let now = standing.borrow_and_update().clone();
             // Without one, the loop of the URL is about to see that as well.
             let Some(way) = now.way(url, route) else { return };
-            let mut turn = tokio::select! {
-                turn = turns.take(route, &now) => turn,
+            let turn = tokio::select! {
+                turn = turns.take(&now) => turn,
                 _ = standing.changed() => {
                     backoff = Backoff::default();
                     continue;
@@ -136,12 +143,12 @@ impl Dialling {
             };
             let dialer = Dialer { url: url.clone(), way, standing: now, secrets: self.secrets.clone() };
             let dialled = tokio::select! {
-                dialled = turn.dial(dialer.dial()) => dialled,
+                dialled = dialer.dial() => dialled,
                 () = self.is_over(&mut wanted) => return,
             };
             let (why, outcome, wait) = match dialled {
                 Ok((link, gateway)) => {
-                    turn.let_in();
+                    let _let_in = turn.let_in();
                     info!(name = self.secrets.hide(&gateway.gateway), proxy = dialer.way.proxy(), "link up");
                     let started = Instant::now();
                     let end = self.without_secrets(self.run_link(link, &dialer).await);
@@ -153,7 +160,10 @@ impl Dialling {
                 Err(error) => {
                     let outcome = error.outcome();
                     let wait = backoff.next(outcome, random());
-                    turn.failed(outcome, wait);
+                    // What was rejected may not be what counts now.
+                    if matches!(outcome, Outcome::Rejected(_)) && !standing.has_changed().unwrap_or(true) {
+                        turn.rejected(&dialer.standing, wait);
+                    }
                     (error.to_string(), outcome, wait)
                 }
             };
@@ -251,7 +261,13 @@ struct Gateway {
     url: GatewayUrl,
     /// A link or a dial has failed.
     trouble: Notify,
-    turns: Arc<Turns>,
+}
+
+/// What keeps the links of one gateway.
+#[derive(Default)]
+struct Keepers {
+    lanes: HashMap<Lane, Keeper>,
+    turns: HashMap<Route, Arc<Turns>>,
 }
 
 /// One of the links of a route, counted from 0.
