@@ -81,14 +81,16 @@ pub(crate) const LAST_WORDS: Duration = Duration::from_secs(1);
 /// A gateway's name is resolved again at most so soon after a link or dial has failed.
 pub(crate) const RERESOLVE_AFTER_TROUBLE: Duration = Duration::from_millis(250);
 
-/// Bytes read of the body of a refused upgrade, and characters shown of it: its first words say enough.
+/// Bytes read of the body of a refused upgrade.
 pub(crate) const REFUSAL_BYTES: usize = 16 * 1024;
-/// See [`REFUSAL_BYTES`].
-pub(crate) const REFUSAL_SHOWN: usize = 200;
+
+/// Characters shown of why there is no link, or none any more, and of what a gateway asks for in vain: the agent's own
+/// words and the first ones of its peer.
+pub(crate) const SHOWN: usize = 500;
 
 /// Secrets that are taken out of what peers say: the token and the one before it, and credentials of proxies, each as it is
 /// and as it travels. Those shown longest ago are forgotten.
-pub(crate) const SECRETS: usize = 32;
+pub(crate) const SECRETS: usize = 8;
 
 /// Bytes of a secret in a row that are hidden where the rest of it is missing. Fewer are no secret, and may be a word.
 pub(crate) const SECRET_PIECE: usize = 8;

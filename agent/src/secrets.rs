@@ -2,21 +2,23 @@
 
 use std::{
     collections::{HashSet, VecDeque},
+    fmt,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use crate::limits::{SECRET_PIECE, SECRETS, SHORTEST_SECRET};
+use crate::limits::{SECRET_PIECE, SECRETS, SHORTEST_SECRET, SHOWN};
 
 /// What stands in the place of a secret.
 const HIDDEN: &str = "[hidden]";
 
 /// The secrets that the agent has shown lately, to whomever: tokens, a registration code, credentials of proxies.
 #[derive(Default)]
-pub(crate) struct Secrets(Mutex<VecDeque<Secret>>);
+pub(crate) struct Secrets(Mutex<Known>);
 
-struct Secret {
-    whole: Vec<u8>,
-    /// Each [`SECRET_PIECE`] bytes of it; none if it is shorter.
+#[derive(Default)]
+struct Known {
+    secrets: VecDeque<Vec<u8>>,
+    /// Each [`SECRET_PIECE`] bytes in a row of any of them; none of one that is shorter.
     pieces: HashSet<[u8; SECRET_PIECE]>,
 }
 
@@ -24,25 +26,16 @@ impl Secrets {
     /// Hides this from now on. Not what is shorter than [`SHORTEST_SECRET`]: that is in every other word, and where it is
     /// hidden it would be told.
     pub(crate) fn learn(&self, secret: &str) {
-        let whole = secret.as_bytes().to_vec();
-        if whole.len() < SHORTEST_SECRET {
-            return;
-        }
-        let mut known = self.lock();
-        // What is shown again is forgotten last.
-        let at = known.iter().position(|known| known.whole == whole);
-        let secret = at.and_then(|at| known.remove(at)).unwrap_or_else(|| Secret::new(whole));
-        known.push_back(secret);
-        if known.len() > SECRETS {
-            known.pop_front();
+        let secret = secret.as_bytes();
+        if secret.len() >= SHORTEST_SECRET {
+            self.lock().learn(secret);
         }
     }
 
     /// A stranger's text without secrets. Long pieces of one are hidden too: whoever said it may have cut it, or the
     /// place where it was said had no room for all of it.
-    pub(crate) fn hide(&self, text: &str) -> String {
-        let mut hidden = vec![false; text.len()];
-        self.lock().iter().for_each(|secret| secret.mark(text.as_bytes(), &mut hidden));
+    fn hide(&self, text: &str) -> String {
+        let hidden = self.lock().found_in(text.as_bytes());
         let mut shown = String::with_capacity(text.len());
         let mut before = false;
         for (at, c) in text.char_indices() {
@@ -57,32 +50,47 @@ impl Secrets {
         shown
     }
 
-    /// The first words of a stranger's text, in one line and without secrets: `most` characters, cut only when nothing
-    /// is left in it that could be half shown.
-    pub(crate) fn first_words(&self, text: &str, most: usize) -> String {
-        let shown = self.hide(&text.replace(char::is_control, " "));
-        shown.trim().chars().take(most).collect()
+    /// What the log and `/status` have of something in which a stranger has a say: its first words, in one line and
+    /// without secrets. It is cut only when nothing is left in it that could be half shown.
+    pub(crate) fn shown(&self, said: &impl fmt::Display) -> String {
+        let text = self.hide(&said.to_string().replace(char::is_control, " "));
+        text.trim().chars().take(SHOWN).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Secret>> {
+    fn lock(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Secret {
-    fn new(whole: Vec<u8>) -> Self {
-        let pieces = whole.windows(SECRET_PIECE).filter_map(|piece| piece.try_into().ok()).collect();
-        Self { whole, pieces }
+impl Known {
+    fn learn(&mut self, secret: &[u8]) {
+        let before = self.secrets.iter().position(|known| known == secret).and_then(|at| self.secrets.remove(at));
+        let is_new = before.is_none();
+        // What is shown again is forgotten last.
+        self.secrets.push_back(before.unwrap_or_else(|| secret.to_vec()));
+        if self.secrets.len() > SECRETS {
+            self.secrets.pop_front();
+        }
+        if is_new {
+            let pieces = self.secrets.iter().flat_map(|secret| secret.windows(SECRET_PIECE));
+            self.pieces = pieces.filter_map(|piece| piece.try_into().ok()).collect();
+        }
     }
 
-    /// Marks which bytes of a text are of this secret.
-    fn mark(&self, text: &[u8], hidden: &mut [bool]) {
-        let length = self.whole.len().min(SECRET_PIECE);
-        for (at, found) in text.windows(length).enumerate() {
-            if found == self.whole || self.pieces.contains(found) {
-                hidden[at..at + length].fill(true);
+    /// Which bytes of a text are of a secret.
+    fn found_in(&self, text: &[u8]) -> Vec<bool> {
+        let mut found = vec![false; text.len()];
+        for (at, piece) in text.windows(SECRET_PIECE).enumerate() {
+            if self.pieces.contains(piece) {
+                found[at..at + SECRET_PIECE].fill(true);
             }
         }
+        for short in self.secrets.iter().filter(|secret| secret.len() < SECRET_PIECE) {
+            for (at, _) in text.windows(short.len()).enumerate().filter(|(_, piece)| piece == short) {
+                found[at..at + short.len()].fill(true);
+            }
+        }
+        found
     }
 }
 
@@ -118,12 +126,12 @@ mod tests {
     #[test]
     fn what_is_cut_is_hidden_first() {
         let known = knowing(&[TOKEN, "two words"]);
-        let check = |text: &str, most: usize, expected: &str| assert_eq!(known.first_words(text, most), expected);
-        check("  one\r\ntwo\t", 20, "one  two");
-        check("12345", 5, "12345");
-        check("123456", 5, "12345");
-        check(&format!("{} {TOKEN}", "x".repeat(5)), 12, "xxxxx [hidde");
-        check("two\nwords", 20, HIDDEN);
+        let check = |text: &str, expected: &str| assert_eq!(known.shown(&text), expected);
+        check("  one\r\ntwo\t", "one  two");
+        check("two\nwords", HIDDEN);
+        let long = "x".repeat(SHOWN - 4);
+        check(&format!("{long}12345"), &format!("{long}1234"));
+        check(&format!("{long}{TOKEN}"), &format!("{long}[hid"));
     }
 
     #[test]
@@ -135,6 +143,6 @@ mod tests {
         known.learn("the first of many");
         known.learn(TOKEN);
         assert_eq!(known.hide(&format!("the first of many, {TOKEN}")), "[hidden], [hidden]");
-        assert_eq!(known.lock().len(), SECRETS);
+        assert_eq!(known.lock().secrets.len(), SECRETS);
     }
 }

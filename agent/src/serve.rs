@@ -1,7 +1,6 @@
 //! One request from the gateway: judged, put on record, replayed, answered. A task each.
 
 use std::{
-    fmt,
     sync::{Arc, Mutex, MutexGuard},
     time::SystemTime,
 };
@@ -86,7 +85,7 @@ impl Server {
         let _place = match place {
             Ok(place) => place,
             Err(failure) => {
-                debug!(request_id = %self.shown(&head.request_id), service = %head.service, rule = admitted.rule(),
+                debug!(request_id = %self.secrets.shown(&head.request_id), service = %head.service, rule = admitted.rule(),
                     code = failure.code.as_str(), "refused for now");
                 counting.ended(Outcome::Failed(failure.code));
                 return responder.fail(failure);
@@ -99,7 +98,7 @@ impl Server {
             offered.counters.tally().cut();
         }
         let elapsed_us = counting.ended(outcome.counted()).as_micros();
-        debug!(request_id = %self.shown(&head.request_id), service = %head.service, rule, %outcome, elapsed_us, "replayed");
+        debug!(request_id = %self.secrets.shown(&head.request_id), service = %head.service, rule, %outcome, elapsed_us, "replayed");
     }
 
     /// Counts, logs and records a decision. Only what is to be sent must be on record.
@@ -147,9 +146,9 @@ impl Server {
         }
         // A stranger's text: its bytes are escaped, it is cut, and a query may hold secrets.
         let path = head.target.split(|byte| *byte == b'?').next().unwrap_or_default();
-        let path = self.shown(&path.get(..200).unwrap_or(path).escape_ascii());
-        let (request_id, service) = (self.shown(&head.request_id), self.shown(&head.service));
-        let method = self.shown(&head.method);
+        let path = self.secrets.shown(&path.get(..200).unwrap_or(path).escape_ascii());
+        let (request_id, service) = (self.secrets.shown(&head.request_id), self.secrets.shown(&head.service));
+        let method = self.secrets.shown(&head.method);
         let mode = offered.map(|offered| offered.mode).filter(|mode| *mode == Mode::Audit).map(Mode::as_str);
         match decision {
             Decision::Allowed { .. } | Decision::Limited { .. } => {}
@@ -158,10 +157,6 @@ impl Server {
                 warn!(%request_id, %service, %method, %path, reason = %denied, mode, "would deny, but sent");
             }
         }
-    }
-
-    fn shown(&self, text: &impl fmt::Display) -> String {
-        self.secrets.hide(&text.to_string())
     }
 
     fn lock(&self) -> MutexGuard<'_, Arc<Offer>> {

@@ -16,7 +16,7 @@ use proto::{
         GreetingError, Link, greet, tune,
         upgrade::{REGISTRATION_CODE, SUBPROTOCOL, accept_key, is_websocket, request_key},
     },
-    wire::{GatewayHello, Reject},
+    wire::GatewayHello,
 };
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
@@ -36,7 +36,7 @@ use super::{
 };
 use crate::{
     config::GatewayUrl,
-    limits::{DIAL, GREETING, REFUSAL_BYTES, REFUSAL_SHOWN},
+    limits::{DIAL, GREETING, REFUSAL_BYTES},
     secrets::Secrets,
 };
 
@@ -60,8 +60,8 @@ pub(super) enum DialError {
     Proxy(#[from] ProxyError),
     #[error("the agent's own certificate cannot be used: {0}")]
     Certificate(String),
-    #[error("the TLS handshake failed: {0}")]
-    Tls(String),
+    #[error("the TLS handshake failed: {}", explain(_0))]
+    Tls(io::Error),
     #[error("the gateway answered {status}{}{detail}", if detail.is_empty() { "" } else { ": " })]
     Refused { status: StatusCode, detail: String, retry_after: Option<Duration> },
     #[error("the gateway does not answer in HTTP: does it speak TLS? Then write wss:// ({0})")]
@@ -108,8 +108,7 @@ impl Dialer {
         let upgrade = self.upgrade(&credential);
         let upgraded = tokio::time::timeout(DIAL, upgrade).await.unwrap_or(Err(DialError::TimedOut))?;
         let greeting = greet(TokioIo::new(upgraded), self.standing.hello.clone(), self.standing.limits);
-        let greeted = tokio::time::timeout(GREETING, greeting).await.map_err(|_| DialError::NotGreeted)?;
-        greeted.map_err(|error| self.without_secrets(error).into())
+        Ok(tokio::time::timeout(GREETING, greeting).await.map_err(|_| DialError::NotGreeted)??)
     }
 
     /// Shows the gateway a one-time code, and the token that the agent is to be known by. The name that it is known by
@@ -121,14 +120,13 @@ impl Dialer {
             let request = Request::post(&self.url.path).header(REGISTRATION_CODE, sensitive(code));
             let response = self.ask(request, &credential).await?;
             if !response.status().is_success() {
-                return Err(self.refused(response).await);
+                return Err(refused(response).await);
             }
             let body = Limited::new(response.into_body(), REFUSAL_BYTES).collect().await;
             let body = body.map(|body| body.to_bytes()).unwrap_or_default();
             let Registered { agent } = serde_json::from_slice(&body).map_err(|_| DialError::NoGateway)?;
             // It is shown to somebody: nothing in it steers a terminal.
-            let agent = settings::net::name(&agent).map_err(|_| DialError::NoGateway)?;
-            Ok(self.secrets.hide(&agent))
+            settings::net::name(&agent).map_err(|_| DialError::NoGateway)
         };
         tokio::time::timeout(DIAL, registered).await.unwrap_or(Err(DialError::TimedOut))
     }
@@ -159,8 +157,8 @@ impl Dialer {
                 self.secure(stream, tls, request).await
             }
             Way::Proxy(proxy) => {
-                let through = proxy::connect(proxy, &self.url, &self.standing, &self.secrets).await?;
-                self.secure(through, tls, request).await
+                proxy.secrets().for_each(|secret| self.secrets.learn(secret));
+                self.secure(proxy::connect(proxy, &self.url, &self.standing).await?, tls, request).await
             }
         }
     }
@@ -185,8 +183,7 @@ impl Dialer {
         if self.standing.tls.is_insecure() {
             warn!("insecure_skip_verify: whoever answers is taken for the gateway");
         }
-        let stream = TlsConnector::from(tls).connect(name, stream).await;
-        let stream = stream.map_err(|error| DialError::Tls(explain(&error, &self.secrets)))?;
+        let stream = TlsConnector::from(tls).connect(name, stream).await.map_err(DialError::Tls)?;
         ask(stream, request).await.map_err(failed)
     }
 
@@ -200,31 +197,10 @@ impl Dialer {
             .header(header::SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL);
         let response = self.ask(request, credential).await?;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            return Err(self.refused(response).await);
+            return Err(refused(response).await);
         }
         check(response.headers(), &key)?;
         hyper::upgrade::on(response).await.map_err(|error| DialError::Upgrade(error.to_string()))
-    }
-
-    /// The first words of the refusal, for the log; a refusal may come from any proxy on the way.
-    async fn refused(&self, response: Response<Incoming>) -> DialError {
-        let (status, retry_after) = (response.status(), retry_after(response.headers()));
-        // Of a longer one nothing is shown, and so no half of a secret either.
-        let body = Limited::new(response.into_body(), REFUSAL_BYTES).collect().await;
-        let text = body.map(|body| String::from_utf8_lossy(&body.to_bytes()).into_owned()).unwrap_or_default();
-        DialError::Refused { status, detail: self.secrets.first_words(&text, REFUSAL_SHOWN), retry_after }
-    }
-
-    /// A gateway that takes no link says why.
-    fn without_secrets(&self, error: GreetingError) -> GreetingError {
-        let hide = |text: &str| self.secrets.hide(text);
-        match error {
-            GreetingError::Rejected(Reject { code, message, retry_after }) => {
-                GreetingError::Rejected(Reject { code: hide(&code), message: hide(&message), retry_after })
-            }
-            GreetingError::Violation(what) => GreetingError::Violation(hide(&what)),
-            GreetingError::Lost(why) => GreetingError::Lost(hide(&why)),
-        }
     }
 }
 
@@ -263,6 +239,14 @@ fn check(headers: &HeaderMap, key: &str) -> Result<(), DialError> {
         return Ok(());
     }
     Err(DialError::Upgrade("the answer to the upgrade is not that of a Reachback gateway".to_owned()))
+}
+
+/// A refusal may come from any proxy on the way.
+async fn refused(response: Response<Incoming>) -> DialError {
+    let (status, retry_after) = (response.status(), retry_after(response.headers()));
+    let body = Limited::new(response.into_body(), REFUSAL_BYTES).collect().await;
+    let text = body.map(|body| String::from_utf8_lossy(&body.to_bytes()).trim().to_owned()).unwrap_or_default();
+    DialError::Refused { status, detail: text, retry_after }
 }
 
 /// When to ask again, if it is said in seconds (RFC 9110, section 10.2.3).

@@ -149,13 +149,13 @@ impl Dialling {
             let (why, outcome, wait) = match dialled {
                 Ok((link, gateway)) => {
                     let _let_in = turn.let_in();
-                    info!(name = self.secrets.hide(&gateway.gateway), proxy = dialer.way.proxy(), "link up");
+                    info!(name = self.secrets.shown(&gateway.gateway), proxy = dialer.way.proxy(), "link up");
                     let started = Instant::now();
-                    let end = self.without_secrets(self.run_link(link, &dialer).await);
+                    let end = self.secrets.shown(&self.run_link(link, &dialer).await);
                     standing.mark_unchanged();
-                    info!(%end, lasted_s = started.elapsed().as_secs(), "link down");
+                    info!(end, lasted_s = started.elapsed().as_secs(), "link down");
                     let outcome = if started.elapsed() >= LASTED { Outcome::Lasted } else { Outcome::Away };
-                    (end.to_string(), outcome, backoff.next(outcome, random()))
+                    (end, outcome, backoff.next(outcome, random()))
                 }
                 Err(error) => {
                     let outcome = error.outcome();
@@ -164,7 +164,7 @@ impl Dialling {
                     if matches!(outcome, Outcome::Rejected(_)) && !standing.has_changed().unwrap_or(true) {
                         turn.rejected(&dialer.standing, wait);
                     }
-                    (error.to_string(), outcome, wait)
+                    (self.secrets.shown(&error), outcome, wait)
                 }
             };
             trouble.notify_one();
@@ -192,16 +192,6 @@ impl Dialling {
             // An error says that nobody is left to want it.
             _ = wanted.wait_for(|wanted| !wanted) => {}
             () = self.stop.cancelled() => {}
-        }
-    }
-
-    /// A gateway that closes says why.
-    fn without_secrets(&self, end: LinkEnd) -> LinkEnd {
-        match end {
-            LinkEnd::ClosedByPeer { code, reason } => {
-                LinkEnd::ClosedByPeer { code, reason: self.secrets.hide(&reason) }
-            }
-            end => end,
         }
     }
 

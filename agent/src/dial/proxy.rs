@@ -24,8 +24,7 @@ use super::{
 };
 use crate::{
     config::{GatewayUrl, Proxy, ProxyKind},
-    limits::{PROXY, REFUSAL_SHOWN},
-    secrets::Secrets,
+    limits::PROXY,
 };
 
 /// What leads to a gateway.
@@ -46,11 +45,11 @@ pub(super) struct ProxyError {
 pub(super) enum Why {
     #[error("cannot be reached: {0}")]
     Unreachable(io::Error),
-    #[error("failed the TLS handshake: {0}")]
-    Tls(String),
+    #[error("failed the TLS handshake: {}", explain(_0))]
+    Tls(io::Error),
     #[error("{0}")]
     Credentials(String),
-    #[error("answered {status}{}{says}, instead of connecting to {gateway}", if says.is_empty() { "" } else { ": " })]
+    #[error("answered {status} instead of connecting to {gateway}{}{says}", if says.is_empty() { "" } else { ": " })]
     Refused { status: StatusCode, says: String, gateway: String, retry_after: Option<Duration> },
     #[error("has not connected to {gateway}: {reply}")]
     Socks { gateway: String, reply: socks5::Reply },
@@ -80,32 +79,22 @@ pub(super) async fn connect(
     proxy: &Proxy,
     gateway: &GatewayUrl,
     standing: &Standing,
-    secrets: &Secrets,
 ) -> Result<Box<dyn Stream>, ProxyError> {
-    proxy.secrets().for_each(|secret| secrets.learn(secret));
     let timed_out = || Why::TimedOut { gateway: gateway.host_and_port() };
-    let connected = tokio::time::timeout(PROXY, through(proxy, gateway, standing, secrets)).await;
+    let connected = tokio::time::timeout(PROXY, through(proxy, gateway, standing)).await;
     connected.unwrap_or_else(|_| Err(timed_out())).map_err(|why| ProxyError { proxy: proxy.to_string(), why })
 }
 
-async fn through(
-    proxy: &Proxy,
-    gateway: &GatewayUrl,
-    standing: &Standing,
-    secrets: &Secrets,
-) -> Result<Box<dyn Stream>, Why> {
+async fn through(proxy: &Proxy, gateway: &GatewayUrl, standing: &Standing) -> Result<Box<dyn Stream>, Why> {
     let mut stream = TcpStream::connect((proxy.host.as_str(), proxy.port)).await.map_err(Why::Unreachable)?;
     tune(&stream).map_err(Why::Unreachable)?;
     match &proxy.kind {
-        ProxyKind::Http { tls: false, authorization } => {
-            tunnel(stream, proxy, authorization.as_ref(), gateway, secrets).await
-        }
+        ProxyKind::Http { tls: false, authorization } => tunnel(stream, proxy, authorization.as_ref(), gateway).await,
         ProxyKind::Http { tls: true, authorization } => {
-            let name = ServerName::try_from(proxy.host.clone()).map_err(|error| Why::Tls(error.to_string()))?;
+            let name = ServerName::try_from(proxy.host.clone()).map_err(|error| Why::Tls(io::Error::other(error)))?;
             let tls = TlsConnector::from(standing.proxy_tls.clone());
-            let stream = tls.connect(name, stream).await;
-            let stream = stream.map_err(|error| Why::Tls(explain(&error, secrets)))?;
-            tunnel(stream, proxy, authorization.as_ref(), gateway, secrets).await
+            let stream = tls.connect(name, stream).await.map_err(Why::Tls)?;
+            tunnel(stream, proxy, authorization.as_ref(), gateway).await
         }
         ProxyKind::Socks5 => {
             let asked = socks5::connect(&mut stream, &gateway.host, gateway.port, proxy.login.as_ref()).await;
@@ -120,7 +109,6 @@ async fn tunnel<S: Stream + 'static>(
     proxy: &Proxy,
     authorization: Option<&HeaderValue>,
     gateway: &GatewayUrl,
-    secrets: &Secrets,
 ) -> Result<Box<dyn Stream>, Why> {
     let garbled = |error: &dyn fmt::Display| Why::Protocol { expected: "HTTP", error: error.to_string() };
     let target = gateway.host_and_port();
@@ -131,20 +119,20 @@ async fn tunnel<S: Stream + 'static>(
     let request = request.body(Empty::<Bytes>::new()).map_err(|error| garbled(&error))?;
     let response = ask(stream, request).await.map_err(|error| garbled(&error))?;
     if !response.status().is_success() {
-        return Err(refused(&response, proxy, target, secrets));
+        return Err(refused(&response, proxy, target));
     }
     let upgraded = hyper::upgrade::on(response).await.map_err(|error| garbled(&error))?;
     Ok(Box::new(TokioIo::new(upgraded)))
 }
 
-fn refused(response: &Response<Incoming>, proxy: &Proxy, gateway: String, secrets: &Secrets) -> Why {
+fn refused(response: &Response<Incoming>, proxy: &Proxy, gateway: String) -> Why {
     let (status, headers) = (response.status(), response.headers());
     if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
-        return Why::Credentials(format!("{}{}", what_to_set(proxy), unless_basic(headers, secrets)));
+        return Why::Credentials(format!("{}{}", what_to_set(proxy), unless_basic(headers)));
     }
     // What a page for people says would fill the log; these two are meant for it.
     let says = ["proxy-status", "x-squid-error"].into_iter().find_map(|name| headers.get(name)?.to_str().ok());
-    let says = secrets.first_words(says.unwrap_or_default(), REFUSAL_SHOWN);
+    let says = says.unwrap_or_default().to_owned();
     Why::Refused { status, says, gateway, retry_after: retry_after(headers) }
 }
 
@@ -171,12 +159,11 @@ fn what_to_set(proxy: &Proxy) -> String {
 }
 
 /// Some proxies take no name and password at all.
-fn unless_basic(headers: &HeaderMap, secrets: &Secrets) -> String {
+fn unless_basic(headers: &HeaderMap) -> String {
     let offers = headers.get_all(header::PROXY_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
     let schemes: Vec<&str> = offers.filter_map(|offer| offer.split([' ', ',']).next()).collect();
     if schemes.is_empty() || schemes.iter().any(|scheme| scheme.eq_ignore_ascii_case("basic")) {
         return String::new();
     }
-    let schemes = secrets.first_words(&schemes.join(", "), REFUSAL_SHOWN);
-    format!("; it asks for {schemes}, and only Basic is supported")
+    format!("; only Basic is supported, and it asks for {}", schemes.join(", "))
 }

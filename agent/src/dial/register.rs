@@ -28,7 +28,8 @@ pub(crate) async fn register_everywhere(urls: &[GatewayUrl], standing: Standing,
         for way in routes.into_iter().filter_map(|route| standing.way(url, route)) {
             let gateway = format!("{url} ({way})");
             let dialer = Dialer { url: url.clone(), way, standing: standing.clone(), secrets: secrets.clone() };
-            let outcome = dialer.register(code).await.map_err(|error| error.to_string());
+            let outcome = dialer.register(code).await;
+            let outcome = outcome.map(|name| secrets.shown(&name)).map_err(|error| secrets.shown(&error));
             attempts.push(Attempt { gateway, outcome });
         }
     }

@@ -175,6 +175,23 @@ async fn a_gateway_that_takes_the_agent() {
 }
 
 #[tokio::test]
+async fn a_gateway_that_breaks_the_protocol() {
+    let (folder, upstream, listener) = (Scratch::new(), Upstream::start().await, listen().await);
+    // No name of a service, and so told as what is wrong.
+    let token = TOKEN.to_uppercase();
+    let agent = agent(&token, &listener, &upstream, &folder);
+    let mut peer = Peer::accept(&listener).await;
+    peer.next().await;
+    peer.say(&Frame::Hello(Hello::Gateway(gateway_hello()))).await;
+    let request = json!({ "type": "request", "id": 1, "service": token, "method": "GET", "target": "/", "headers": [],
+                          "request_id": "r" });
+    peer.text(request.to_string()).await;
+    agent.line(&["link down", "protocol violation", "[hidden]"]).await;
+    agent.line(&["no link", "protocol violation", "[hidden]"]).await;
+    has_kept(&agent, &[&token], "a violation").await;
+}
+
+#[tokio::test]
 async fn a_gateway_that_is_shown_a_code() {
     let folder = Scratch::new();
     for (is_refusal, body) in [

@@ -130,8 +130,7 @@ async fn squid_refuses() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let _squid = scene.squid(&format!("acl gateway port {port}")).await;
     let agent = scene.agent(443, "");
-    complains(&agent, &["answered 403 Forbidden: ERR_ACCESS_DENIED 0, instead of connecting to gateway.test:443"])
-        .await;
+    complains(&agent, &["answered 403 Forbidden instead of connecting to gateway.test:443: ERR_ACCESS_DENIED 0"]).await;
     let agent = scene.agent(port, "");
-    complains(&agent, &["answered 503 Service Unavailable: ERR_CONNECT_FAIL", "instead of connecting to"]).await;
+    complains(&agent, &["answered 503 Service Unavailable instead of connecting to", ": ERR_CONNECT_FAIL"]).await;
 }
