@@ -73,7 +73,7 @@ fn told(verb: &str, agent: &str, answer: &Value) -> String {
     let services = plain(&names.collect::<Vec<_>>().join(", "));
     let (proven, closed) = (answer["proven"] == true, &answer["links_closed"]);
     let agent = plain(agent);
-    match (verb, services.is_empty()) {
+    let told = match (verb, services.is_empty()) {
         ("approve", false) => format!("{agent} is approved for {services}"),
         ("approve", true) if proven => {
             format!("{agent} is approved, for the services that the gateway's file permits it")
@@ -86,7 +86,11 @@ fn told(verb: &str, agent: &str, answer: &Value) -> String {
         }
         ("revoke", _) => format!("{agent} is revoked, and sent away from now on; links closed: {closed}"),
         _ => format!("{agent} is rejected, and sent away from now on"),
+    };
+    if answer["kept"] == false {
+        return told + "; but only until the gateway restarts: its file has no `state_file`";
     }
+    told
 }
 
 fn not_a_gateway(admin: SocketAddr) -> Exit {
@@ -235,5 +239,7 @@ mod tests {
         check("revoke", false, &[], 2, "revoked, and sent away from now on; links closed: 2");
         let unknown = told("revoke", "x", &json!({ "proven": false, "services": [], "links_closed": 0 }));
         assert_eq!(unknown, "no agent of the name x is known here: it is sent away should it come");
+        let for_now = told("reject", "x", &json!({ "proven": true, "services": [], "links_closed": 0, "kept": false }));
+        assert!(for_now.ends_with("from now on; but only until the gateway restarts: its file has no `state_file`"));
     }
 }

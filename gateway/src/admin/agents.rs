@@ -9,6 +9,7 @@ use axum::{
     routing::post,
 };
 use serde::{Deserialize, Serialize};
+use tracing::error;
 
 use super::Status;
 use crate::{
@@ -43,6 +44,8 @@ struct Decided {
     services: Vec<String>,
     /// Links that were closed.
     links_closed: usize,
+    /// Whether it holds when the gateway has been restarted.
+    kept: bool,
 }
 
 #[derive(Serialize)]
@@ -59,9 +62,14 @@ async fn decide(
     let decided = tokio::spawn(async move { carry_out(&status, verb, agent).await });
     decided.await.expect("deciding does not panic").map(Json).map_err(|why| {
         let code = match why {
-            Undecided::Unknown(..) | Undecided::NoSuch(..) => StatusCode::NOT_FOUND,
-            Undecided::Ambiguous(_) | Undecided::Approved(_) | Undecided::TooMany => StatusCode::CONFLICT,
-            Undecided::NotWritten(_) | Undecided::NotKept { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+            Undecided::Unknown(..) | Undecided::NoSuch(..) | Undecided::NoName(_) => StatusCode::NOT_FOUND,
+            Undecided::Ambiguous(_) | Undecided::Approved(_) | Undecided::TooMany | Undecided::Overtaken(_) => {
+                StatusCode::CONFLICT
+            }
+            Undecided::NotWritten(_) | Undecided::NotKept { .. } => {
+                error!(%why, "a decision cannot be kept");
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
         };
         (code, Json(NotDecided { error: why.to_string() }))
     })
@@ -75,7 +83,7 @@ async fn carry_out(status: &Status, verb: Verb, agent: String) -> Result<Decided
     let close = || status.registry.close(&agent);
     let (record, links_closed) = status.admission.decide(verb, &agent, &claims, close).await?;
     let Record { decision, proven, services } = record;
-    Ok(Decided { agent, decision, proven, services, links_closed })
+    Ok(Decided { agent, decision, proven, services, links_closed, kept: status.admission.are_kept() })
 }
 
 /// An agent that waits for a decision, as `/status` shows it.

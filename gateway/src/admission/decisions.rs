@@ -2,10 +2,12 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File, OpenOptions},
+    fmt,
+    fs::{self, File, OpenOptions, TryLockError},
     io::{self, ErrorKind, Read as _, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use proto::wire::ServiceName;
@@ -23,6 +25,16 @@ const VERSION: u32 = 1;
 pub(crate) enum Decision {
     Approved,
     Rejected,
+}
+
+/// For logs.
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Approved => "approved",
+            Self::Rejected => "rejected",
+        })
+    }
 }
 
 /// What was decided about one agent.
@@ -121,6 +133,15 @@ pub enum StateError {
         /// What is wrong with it.
         what: String,
     },
+    /// Another process has it.
+    #[error(
+        "the state file {} is in use by another gateway\n = each gateway needs a file of its own; one that drains lets go of it when it ends",
+        path.display()
+    )]
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
     /// It cannot be written.
     #[error(
         "cannot write the state file {}: {error}\n = its folder must exist, and be writable for the user that the gateway runs as",
@@ -136,12 +157,16 @@ pub enum StateError {
 
 /// The file in which decisions outlive the process. One gateway's: two would forget each other's decisions.
 #[derive(Clone, Debug)]
-pub(crate) struct StateFile(PathBuf);
+pub(crate) struct StateFile {
+    path: PathBuf,
+    /// Locked for as long as it is open. A file beside the other, which is replaced each time.
+    _lock: Arc<File>,
+}
 
 impl StateFile {
     /// Opens a state file, or begins one: whether it can be written shows at the start and not with the first decision.
     pub(crate) fn open(path: &Path) -> Result<(Self, Decisions), StateError> {
-        let file = Self(path.to_owned());
+        let file = Self { path: path.to_owned(), _lock: Arc::new(lock(path)?) };
         let mut text = String::new();
         match settings::file::open(path).and_then(|opened| opened.take(STATE_BYTES).read_to_string(&mut text)) {
             Ok(_) => {}
@@ -157,29 +182,42 @@ impl StateFile {
     }
 
     fn damaged(&self, what: impl Into<String>) -> StateError {
-        StateError::Damaged { path: self.0.clone(), what: what.into() }
+        StateError::Damaged { path: self.path.clone(), what: what.into() }
     }
 
     /// Replaces the file: whoever reads it, and whatever happens meanwhile, finds the old content or the new one.
     /// Blocks until it is on the disk.
     pub(crate) fn write(&self, decisions: &Decisions) -> Result<(), StateError> {
-        self.replace(&decisions.written()).map_err(|error| StateError::Write { path: self.0.clone(), error })
+        self.replace(&decisions.written()).map_err(|error| StateError::Write { path: self.path.clone(), error })
     }
 
     fn replace(&self, content: &[u8]) -> io::Result<()> {
-        let Some(name) = self.0.file_name() else { return Err(ErrorKind::InvalidInput.into()) };
-        let folder = self.0.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut new = name.to_owned();
-        new.push(".new");
-        let new = folder.join(new);
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let new = beside(&self.path, ".new");
         // What a killed process left behind may have other rights.
         fs::remove_file(&new).or_else(|error| if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) })?;
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
         file.write_all(content)?;
         file.sync_all()?;
-        fs::rename(&new, &self.0)?;
+        fs::rename(&new, &self.path)?;
         // The rename itself is on the disk when the folder is.
         File::open(folder)?.sync_all()
+    }
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Keeps other gateways from a state file, where the file system knows locks.
+fn lock(path: &Path) -> Result<File, StateError> {
+    let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(beside(path, ".lock"));
+    let lock = lock.map_err(|error| StateError::Write { path: path.to_owned(), error })?;
+    match lock.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(StateError::InUse { path: path.to_owned() }),
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(lock),
     }
 }
 
@@ -207,9 +245,14 @@ mod tests {
         some.registrations = some.registrations.with("edge 2", 7, TokenDigest::of(b"token")).unwrap();
         fs::write(folder.file("state.json.new"), "half of it").unwrap();
         file.write(&some).unwrap();
+        assert!(
+            matches!(StateFile::open(&path), Err(StateError::InUse { .. })),
+            "it would forget what the first decides"
+        );
+        drop(file);
         assert_eq!(StateFile::open(&path).unwrap().1, some);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing else is left");
+        assert!(!fs::exists(folder.file("state.json.new")).unwrap(), "nothing half is left");
     }
 
     #[test]

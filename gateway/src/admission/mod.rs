@@ -20,7 +20,7 @@ use std::{
 };
 
 use proto::wire::{Reject, ServiceName};
-use settings::report::did_you_mean;
+use settings::{Fault, report::did_you_mean};
 use tokio::sync::watch;
 use tracing::info;
 
@@ -48,8 +48,9 @@ pub(crate) struct Admission {
     /// The names that credentials prove, and so all that can come; `None`: nothing proves a name, and any can.
     names: Option<Vec<String>>,
     state: Mutex<State>,
-    /// Held while a decision is made, so that none overwrites another.
+    /// Held while it is written, so that none overwrites another.
     file: tokio::sync::Mutex<Option<StateFile>>,
+    are_kept: bool,
     /// Each decision; those that wait watch it.
     decided: watch::Sender<()>,
 }
@@ -82,6 +83,10 @@ pub(crate) enum Undecided {
         "no agent is named {0:?}, and nothing was decided: {1}`agents` in the gateway's file has the names, and `reachback agents list` who is linked"
     )]
     NoSuch(String, Guess),
+    #[error("{0}")]
+    NoName(Fault),
+    #[error("{0:?} was sent away while its approval was written, and that counts")]
+    Overtaken(String),
     #[error("{0:?} waits several times, and with different services: stop all but one, or reject it")]
     Ambiguous(String),
     #[error("{0:?} is approved: `reachback agents revoke` takes that back and closes its links")]
@@ -125,7 +130,9 @@ impl Admission {
             None => (None, Decisions::default()),
         };
         let state = Mutex::new(State { decisions, waiting: Waiting::default() });
-        Ok(Self { rule, names, state, file: tokio::sync::Mutex::new(file), decided: watch::Sender::default() })
+        let are_kept = file.is_some();
+        let file = tokio::sync::Mutex::new(file);
+        Ok(Self { rule, names, state, file, are_kept, decided: watch::Sender::default() })
     }
 
     /// Lets an agent in, at once or after a while, or says why not.
@@ -157,7 +164,10 @@ impl Admission {
         let (name, services) = (applicant.name.clone(), applicant.services.clone());
         let Some(held) = self.lock().waiting.hold(applicant) else { return Err(rejects::too_many_pending()) };
         let _held = Held { admission: self, waits: held };
-        info!(services = ?services, "held: waiting for approval");
+        info!(
+            services = services.iter().map(ServiceName::as_str).collect::<Vec<_>>().join(" "),
+            "held: waiting for approval"
+        );
         let verdict = async {
             loop {
                 match self.verdict(&name, &services) {
@@ -180,36 +190,56 @@ impl Admission {
         claims: &[ServiceName],
         close: impl FnOnce() -> usize,
     ) -> Result<(Record, usize), Undecided> {
-        let file = self.file.lock().await;
-        let (record, decisions) = self.lock().prepare(verb, agent, claims, self.names.as_deref())?;
-        if record.decision == Decision::Approved {
-            write(&file, &decisions).await.map_err(Undecided::NotWritten)?;
-            self.put(agent, &record, decisions);
-            return Ok((record, 0));
+        if verb == Verb::Approve {
+            return Ok((self.approve(agent, claims).await?, 0));
         }
-        self.put(agent, &record, decisions.clone());
+        let record = {
+            let mut state = self.lock();
+            let (record, decisions) = state.prepare(verb, agent, claims, self.names.as_deref())?;
+            state.put(agent, decisions);
+            record
+        };
+        self.tell(agent, &record);
         let links_closed = close();
+        let file = self.file.lock().await;
+        let decisions = self.lock().decisions.clone();
         let not_kept = |error| Undecided::NotKept { agent: agent.to_owned(), links_closed, error };
         write(&file, &decisions).await.map_err(not_kept)?;
         Ok((record, links_closed))
     }
 
-    /// It holds from now on.
-    fn put(&self, agent: &str, record: &Record, decisions: Decisions) {
-        let mut state = self.lock();
-        state.decisions = decisions;
-        state.waiting.forget(agent);
-        drop(state);
+    async fn approve(&self, agent: &str, claims: &[ServiceName]) -> Result<Record, Undecided> {
+        let file = self.file.lock().await;
+        let before = self.lock().decisions.of(agent).cloned();
+        let (record, decisions) = self.lock().prepare(Verb::Approve, agent, claims, self.names.as_deref())?;
+        write(&file, &decisions).await.map_err(Undecided::NotWritten)?;
+        {
+            let mut state = self.lock();
+            // Others may have been sent away while that was written, and that must not be undone.
+            if state.decisions.of(agent) != before.as_ref() {
+                return Err(Undecided::Overtaken(agent.to_owned()));
+            }
+            let decisions = state.decisions.with(agent, record.clone()).ok_or(Undecided::TooMany)?;
+            state.put(agent, decisions);
+        }
+        self.tell(agent, &record);
+        Ok(record)
+    }
+
+    fn tell(&self, agent: &str, record: &Record) {
         self.decided.send_replace(());
-        info!(agent, decision = ?record.decision, "decided");
+        info!(agent, decision = %record.decision, "decided");
+    }
+
+    /// Whether decisions outlive the process.
+    pub(crate) fn are_kept(&self) -> bool {
+        self.are_kept
     }
 
     /// Whether an agent may register by the code of this step: it is not rejected, has no token, and the code is not
     /// spent.
     pub(crate) fn is_open(&self, agent: &str, step: u64) -> bool {
-        let state = self.lock();
-        let rejected = state.decisions.of(agent).is_some_and(|record| record.decision == Decision::Rejected);
-        !rejected && state.decisions.registrations.is_open(agent, step)
+        self.lock().is_open(agent, step)
     }
 
     /// Which agent has registered this token.
@@ -227,8 +257,14 @@ impl Admission {
         let mut decisions = self.lock().decisions.clone();
         decisions.registrations = decisions.registrations.with(agent, step, token).ok_or(Undecided::TooMany)?;
         write(&file, &decisions).await.map_err(Undecided::NotWritten)?;
-        self.lock().decisions = decisions;
-        Ok(true)
+        let mut state = self.lock();
+        // It may have been sent away while that was written.
+        let is_open = state.is_open(agent, step);
+        if is_open {
+            let registrations = state.decisions.registrations.with(agent, step, token).ok_or(Undecided::TooMany)?;
+            state.decisions.registrations = registrations;
+        }
+        Ok(is_open)
     }
 
     /// Everyone who waits, and everything that was decided.
@@ -248,6 +284,17 @@ impl Admission {
 }
 
 impl State {
+    fn is_open(&self, agent: &str, step: u64) -> bool {
+        let rejected = self.decisions.of(agent).is_some_and(|record| record.decision == Decision::Rejected);
+        !rejected && self.decisions.registrations.is_open(agent, step)
+    }
+
+    /// It holds from now on.
+    fn put(&mut self, agent: &str, decisions: Decisions) {
+        self.decisions = decisions;
+        self.waiting.forget(agent);
+    }
+
     /// What a decision would make of the decisions there are.
     fn prepare(
         &self,
@@ -262,6 +309,9 @@ impl State {
         let is_approved = before.is_some_and(|record| record.decision == Decision::Approved);
         let is_known = before.is_some() || !waiting.is_empty();
         match verb {
+            Verb::Revoke if !proven && !is_known => {
+                settings::net::name(agent).map_err(Undecided::NoName)?;
+            }
             Verb::Revoke | Verb::Approve if proven && !is_known && !self.may_come(agent, names) => {
                 return Err(Undecided::NoSuch(agent.to_owned(), self.guess(agent, names)));
             }

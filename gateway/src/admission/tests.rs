@@ -188,3 +188,39 @@ async fn what_cannot_be_written_lets_nobody_in_and_keeps_nobody_from_being_sent_
     assert!(not_kept.to_string().contains("only until the gateway restarts"), "{not_kept}");
     assert!(closed && !admission.permits("b", &[]));
 }
+
+#[tokio::test]
+async fn a_disk_that_hangs_keeps_nobody_from_being_sent_away() {
+    let admission = Arc::new(Admission::open(config::Admission::Auto, Some(names()), None).unwrap());
+    let hangs = admission.file.lock().await;
+    let approving = tokio::spawn({
+        let admission = admission.clone();
+        async move { decide(&admission, Verb::Approve, "a").await }
+    });
+    let (closed, is_closed) = tokio::sync::oneshot::channel();
+    let revoking = tokio::spawn({
+        let admission = admission.clone();
+        async move {
+            let close = || {
+                closed.send(()).unwrap();
+                0
+            };
+            admission.decide(Verb::Revoke, "b", &[], close).await
+        }
+    });
+    is_closed.await.unwrap();
+    assert!(!admission.permits("b", &[]) && !revoking.is_finished());
+    drop(hangs);
+    approving.await.unwrap().unwrap();
+    revoking.await.unwrap().unwrap();
+    let decided = |name: &str| admission.lock().decisions.of(name).map(|record| record.decision);
+    assert_eq!((decided("a"), decided("b")), (Some(Decision::Approved), Some(Decision::Rejected)));
+}
+
+#[tokio::test]
+async fn where_any_name_may_come_it_must_be_one() {
+    let anyone = Admission::open(config::Admission::Auto, None, None).unwrap();
+    for slip in ["", "a b", "\u{1b}[2J", &"x".repeat(4000)] {
+        assert!(matches!(decide(&anyone, Verb::Revoke, slip).await, Err(Undecided::NoName(_))), "{slip:?}");
+    }
+}
