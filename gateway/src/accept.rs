@@ -110,7 +110,7 @@ impl Tunnel {
 
     /// Answers a request to the tunnel listener: 101, or plain HTTP that leaves no state behind.
     pub(crate) async fn answer(self: Arc<Self>, arrival: Arrival) -> Response<Body> {
-        let Arrival { mut request, peer, certificate, deadline, .. } = arrival;
+        let Arrival { mut request, peer, certificate, deadline, busy, .. } = arrival;
         let peer = address_of(request.headers(), self.address_header.as_ref(), peer);
         if self.is_registration(&request) {
             return self.register(request.headers(), peer).await;
@@ -124,7 +124,20 @@ impl Tunnel {
         let response = switching(&accept_key(key));
         let upgrade = hyper::upgrade::on(&mut request);
         let span = info_span!("link", %peer, agent = tracing::field::Empty);
-        self.links.spawn(self.clone().welcome(upgrade, deadline, proved, peer, certificate).instrument(span));
+        let (connection, link) = (busy.connection(), self.links.token());
+        // Until it has said hello it stays in the place of those that knock.
+        let greeting = async move {
+            match tokio::time::timeout_at(deadline, greet(upgrade)).await {
+                Ok(Ok(pending)) => {
+                    let links = self.links.clone();
+                    links.spawn(self.welcome(pending, proved, peer, certificate).in_current_span());
+                }
+                Ok(Err(error)) => warn!(error, "an agent's greeting failed"),
+                Err(_) => warn!("an agent did not say hello in time"),
+            }
+            drop((busy, link));
+        };
+        connection.go_on_with(greeting.instrument(span));
         response
     }
 
@@ -199,7 +212,7 @@ impl Tunnel {
     /// an ingress they are everybody.
     fn unproved(&self, refused: Refused, peer: Peer) -> Refusal {
         match refused {
-            Refused::NotYet => Refusal::not_yet(refused),
+            Refused::NotYet(wait) => Refusal::not_yet(refused, wait),
             Refused::NotNow => Refusal::not_now(refused),
             Refused::Stranger(_) | Refused::UnknownKey => match self.attempts.failed(peer, Instant::now()) {
                 Failed::Counted => Refusal::stranger(refused),
@@ -214,20 +227,14 @@ impl Tunnel {
         self.allowed_origins.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin))
     }
 
-    /// From the 101 to the end of the link.
+    /// From the agent's hello to the end of the link.
     async fn welcome(
         self: Arc<Self>,
-        upgrade: OnUpgrade,
-        deadline: Instant,
+        mut pending: Pending<Io>,
         proved: Proved,
         peer: Peer,
         certificate: Option<Arc<CertificateDer<'static>>>,
     ) {
-        let mut pending = match tokio::time::timeout_at(deadline, greet(upgrade)).await {
-            Ok(Ok(pending)) => pending,
-            Ok(Err(error)) => return warn!(error, "an agent's greeting failed"),
-            Err(_) => return warn!("an agent did not say hello in time"),
-        };
         let identity = &proved.identity;
         let agent = identity.name(&pending.hello().agent).to_owned();
         tracing::Span::current().record("agent", &agent);

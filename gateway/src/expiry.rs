@@ -87,7 +87,7 @@ async fn follow(connection: Connection, judge: Judge, lasts: Duration, fresh: Ar
         let Some(credential) = waiting.take() else { continue };
         match judge.judge(&credential) {
             Ok(lasts) => end = end.and(lasts).map(|lasts| Instant::now() + lasts),
-            Err(why @ (Refused::NotYet | Refused::UnknownKey)) if credential.0.len() <= KEPT_CREDENTIAL => {
+            Err(why @ (Refused::NotYet(_) | Refused::UnknownKey)) if credential.0.len() <= KEPT_CREDENTIAL => {
                 if is_news {
                     info!(%why, "an agent has shown a credential that cannot be judged yet: its link keeps the old one");
                 }

@@ -13,7 +13,8 @@ pub(crate) const IDLE_CONNECTION: Duration = Duration::from_secs(75);
 /// to. Looked at twice in that time, so it may become half as long again.
 pub(crate) const HEAD: Duration = Duration::from_secs(30);
 
-/// How often the log has a line for connections to a listener that come to nothing: agents dial again and again.
+/// How often the log has a line for connections to a listener that come to nothing, because agents dial again and again,
+/// or that have to wait because the process is out of file descriptors.
 pub(crate) const COMPLAINT_REST: Duration = Duration::from_secs(60);
 
 /// How long a listener rests when the process is out of file descriptors: accepting at once again would spin.

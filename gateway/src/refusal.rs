@@ -50,10 +50,11 @@ impl Refusal {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "this gateway is draining")
     }
 
-    /// A credential that cannot be judged yet.
-    pub(crate) fn not_yet(refused: Refused) -> Self {
+    /// A credential that cannot be judged yet, but perhaps in so long.
+    pub(crate) fn not_yet(refused: Refused, wait: Duration) -> Self {
         let why = "this gateway has to fetch the keys of the credential's issuer first";
-        Self { credential: Some(refused), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, why) }
+        let retry_after = seconds(wait);
+        Self { credential: Some(refused), retry_after, ..Self::new(StatusCode::SERVICE_UNAVAILABLE, why) }
     }
 
     /// A signed token from where too many others have failed.
@@ -71,8 +72,7 @@ impl Refusal {
     /// A registration code after too many wrong ones.
     pub(crate) fn too_many_codes(rest: Duration) -> Self {
         let why = "too many wrong registration codes were shown: none is judged for a while";
-        let retry_after = u16::try_from(rest.as_secs().saturating_add(1)).unwrap_or(u16::MAX);
-        Self { retry_after, ..Self::new(StatusCode::TOO_MANY_REQUESTS, why) }
+        Self { retry_after: seconds(rest), ..Self::new(StatusCode::TOO_MANY_REQUESTS, why) }
     }
 
     /// A wrong registration code.
@@ -109,4 +109,9 @@ impl Refusal {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         response
     }
+}
+
+/// For a `Retry-After`: not too early.
+fn seconds(wait: Duration) -> u16 {
+    u16::try_from(wait.as_secs().saturating_add(1)).unwrap_or(u16::MAX)
 }

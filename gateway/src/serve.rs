@@ -30,8 +30,8 @@ use crate::{
     config::{Listen, Tls},
     idle::idle,
     limits::{
-        ACCEPT_REST, BACKLOG, CLIENT_BUFFER, CLIENT_HEAD, CLIENT_STREAM_WINDOW, CLIENT_STREAMS, CONNECTIONS,
-        DRAIN_IDLE, GIVE_WAY_REST, HANDSHAKE, HEAD, LAST_ACCEPT,
+        ACCEPT_REST, BACKLOG, CLIENT_BUFFER, CLIENT_HEAD, CLIENT_STREAM_WINDOW, CLIENT_STREAMS, COMPLAINT_REST,
+        CONNECTIONS, DRAIN_IDLE, GIVE_WAY_REST, HANDSHAKE, HEAD, LAST_ACCEPT,
     },
     listener::{Accepted, Listener, Peer},
     raw::TLS_HANDSHAKE,
@@ -117,7 +117,7 @@ impl Server {
     {
         // Nobody takes all connections for finished as long as there may come another.
         let _open = serving.connections.token();
-        let mut exhausted = false;
+        let mut warned: Option<Instant> = None;
         let begin = |accepted, peer, place| {
             let connection = serve_connection(accepted, peer, answer.clone(), self.terms.clone(), serving.clone());
             serving.connections.spawn(async move {
@@ -128,17 +128,18 @@ impl Server {
         while let Some(accepted) = serving.closed.run_until_cancelled(self.listener.accept(tune)).await {
             match accepted {
                 Ok((accepted, peer)) => {
-                    exhausted = false;
                     // More wait in the listener's queue. Whoever was accepted when it closes is served all the same.
                     let place = serving.closed.run_until_cancelled(self.terms.room.place()).await;
                     begin(accepted, peer, place);
                 }
                 Err(error) if is_exhaustion(&error) => {
-                    if !std::mem::replace(&mut exhausted, true) {
+                    if warned.is_none_or(|warned| warned.elapsed() >= COMPLAINT_REST) {
+                        warned = Some(Instant::now());
                         warn!(%error, "out of resources: connections are accepted as others end");
                     }
                     // Soon again if there is room: it must not be another listener's each time.
-                    let made = self.gives_way.make() | self.terms.room.make();
+                    let is_shared = Arc::ptr_eq(&self.gives_way, &self.terms.room);
+                    let made = self.gives_way.make() | (!is_shared && self.terms.room.make());
                     tokio::time::sleep(if made { GIVE_WAY_REST } else { ACCEPT_REST }).await;
                 }
                 Err(error) => debug!(%error, "a connection was not accepted"),

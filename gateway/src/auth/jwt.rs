@@ -62,8 +62,9 @@ pub(super) fn verify(issuers: &[Arc<KeySet>], token: &str, now: SystemTime) -> R
         }
     }
     let unknown = if missing.is_empty() { stranger("the token's issuer is not known") } else { Refused::UnknownKey };
-    let wanted: Vec<bool> = missing.into_iter().map(|set| set.want()).collect();
-    if wanted.contains(&true) { Err(Refused::NotYet) } else { Err(refused.unwrap_or(unknown)) }
+    // Of each: all that are wanted are to be asked for.
+    let wanted: Vec<Duration> = missing.into_iter().filter_map(|set| set.want()).collect();
+    Err(wanted.into_iter().min().map(Refused::NotYet).or(refused).unwrap_or(unknown))
 }
 
 /// Whether this is the key that the token names; a token that names none may be of any.

@@ -54,6 +54,19 @@ pub(crate) struct KeysInUse {
     pub(crate) trouble: Option<String>,
 }
 
+impl State {
+    /// How long after the last asking the next is due.
+    fn rest(&self) -> Duration {
+        match (&self.trouble, self.keys.is_empty()) {
+            (None, _) => KEYS_REFRESH,
+            (Some(_), false) => KEYS_REST,
+            (Some(_), true) => {
+                FIRST_KEYS_REST.saturating_mul(1 << self.failures.saturating_sub(1).min(16)).min(KEYS_REST)
+            }
+        }
+    }
+}
+
 impl KeySet {
     pub(super) fn new(issuer: Issuer, other_keys: Arc<watch::Sender<()>>) -> Self {
         let set = Self { issuer, state: Mutex::default(), wanted: Notify::new(), other_keys };
@@ -72,23 +85,27 @@ impl KeySet {
         self.state().keys.clone()
     }
 
-    /// A token names a key that is not there. Says whether it may be there in a moment.
-    pub(super) fn want(&self) -> bool {
+    /// A token names a key that is not there. Says when it may be there, if it may.
+    pub(super) fn want(&self) -> Option<Duration> {
         if matches!(self.issuer.keys, KeySource::File(_)) {
-            return false;
+            return None;
         }
         let mut state = self.state();
-        // The first keys are asked for anyway, and until they are there nothing is known of any token.
-        if state.is_asking || state.keys.is_empty() {
-            return true;
+        if state.is_asking {
+            return Some(Duration::ZERO);
+        }
+        let since = state.asked.map(|asked| asked.elapsed());
+        if state.keys.is_empty() {
+            // The first ones are asked for anyway, and until they are there nothing is known of any token.
+            return Some(state.rest().saturating_sub(since.unwrap_or_default()));
         }
         // Whoever makes up ids must not make the gateway ask for each of them.
-        let soon = state.asked.is_none_or(|asked| asked.elapsed() >= KEYS_REST);
-        if soon {
-            state.is_asking = true;
-            self.wanted.notify_one();
+        if since.is_some_and(|since| since < KEYS_REST) {
+            return None;
         }
-        soon
+        state.is_asking = true;
+        self.wanted.notify_one();
+        Some(Duration::ZERO)
     }
 
     /// Keeps the keys up to date for ever.
@@ -111,18 +128,9 @@ impl KeySet {
                         .map_err(|why| format!("the keys at {url} cannot be fetched: {why}")),
                 );
                 // Early, if somebody needs them.
-                let _ = timeout(self.rest(), self.wanted.notified()).await;
+                let rest = self.state().rest();
+                let _ = timeout(rest, self.wanted.notified()).await;
             },
-        }
-    }
-
-    /// How long after the last asking the next is due.
-    fn rest(&self) -> Duration {
-        let State { keys, trouble, failures, .. } = &*self.state();
-        match (trouble, keys.is_empty()) {
-            (None, _) => KEYS_REFRESH,
-            (Some(_), false) => KEYS_REST,
-            (Some(_), true) => FIRST_KEYS_REST.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(KEYS_REST),
         }
     }
 
@@ -130,7 +138,7 @@ impl KeySet {
     fn take(&self, read: Result<Vec<u8>, String>) {
         let mut state = self.state();
         (state.asked, state.is_asking) = (Some(Instant::now()), false);
-        if read.as_ref().is_ok_and(|text| *text == state.text) {
+        if !state.keys.is_empty() && read.as_ref().is_ok_and(|text| *text == state.text) {
             (state.trouble, state.failures) = (None, 0);
             return;
         }
@@ -191,31 +199,37 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn unknown_keys_are_asked_for_now_and_then() {
         let set = of_url();
-        assert!(set.want(), "there are no keys yet");
+        assert!(set.want().is_some(), "there are no keys yet");
         set.take(Ok(SET.to_vec()));
-        assert!(!set.want(), "they have just come");
+        assert_eq!(set.want(), None, "they have just come");
         tokio::time::advance(KEYS_REST - Duration::from_millis(1)).await;
-        assert!(!set.want());
+        assert_eq!(set.want(), None);
         tokio::time::advance(Duration::from_millis(1)).await;
-        assert!(set.want());
-        assert!(set.want(), "they are on their way");
+        assert_eq!(set.want(), Some(Duration::ZERO));
+        assert_eq!(set.want(), Some(Duration::ZERO), "they are on their way");
         set.take(Err("nobody answers".to_owned()));
-        assert!(!set.want());
+        assert_eq!(set.want(), None);
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_first_keys_are_asked_for_sooner_and_waited_for() {
         let set = of_url();
         for seconds in [1, 2, 4, 8, 16, 30, 30] {
-            set.take(Err("nobody answers".to_owned()));
-            assert_eq!(set.rest().as_secs(), seconds);
-            assert!(set.want(), "a token may be good");
+            // An empty answer is none either.
+            set.take(if seconds == 4 { Ok(Vec::new()) } else { Err("nobody answers".to_owned()) });
+            assert_eq!(set.state().rest().as_secs(), seconds);
+            tokio::time::advance(Duration::from_millis(500)).await;
+            assert_eq!(
+                set.want(),
+                Some(Duration::from_secs(seconds) - Duration::from_millis(500)),
+                "a token may be good"
+            );
         }
         set.take(Ok(SET.to_vec()));
-        assert_eq!(set.rest(), KEYS_REFRESH);
+        assert_eq!(set.state().rest(), KEYS_REFRESH);
         set.take(Err("nobody answers".to_owned()));
-        assert_eq!(set.rest(), KEYS_REST);
-        assert!(!set.want(), "there are keys, and they were asked for just now");
+        assert_eq!(set.state().rest(), KEYS_REST);
+        assert_eq!(set.want(), None, "there are keys, and they were asked for just now");
     }
 
     #[tokio::test]

@@ -91,8 +91,8 @@ pub(crate) enum Refused {
     Stranger(&'static str),
     /// It names a key that is not known.
     UnknownKey,
-    /// The same, and keys are on their way.
-    NotYet,
+    /// The same, and keys are asked for again in about so long.
+    NotYet(Duration),
     /// Its signature cannot be verified at the moment.
     NotNow,
 }
@@ -255,7 +255,7 @@ impl fmt::Display for Refused {
         f.write_str(match self {
             Self::Stranger(why) => why,
             Self::UnknownKey => "the token's key is not known",
-            Self::NotYet => "its issuer's keys are being fetched",
+            Self::NotYet(_) => "its issuer's keys are being fetched",
             Self::NotNow => "others of its address have failed too often",
         })
     }

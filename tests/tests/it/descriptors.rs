@@ -5,6 +5,7 @@ use std::process::Command;
 use reachback_tests::{
     bridge::{Setup, Sidecar, agent_yaml, gateway_yaml},
     client::{Raw, call},
+    peer::Peer,
     process::Process,
     scratch::Scratch,
     tls::Authority,
@@ -72,6 +73,21 @@ async fn strangers_at_the_tunnel_keep_out_neither_agents_nor_clients() {
         assert_eq!(call(facade, "GET", "/bytes/1", "").await.status(), 200);
         assert!(!gateway.log().iter().any(|line| line.contains("out of resources")), "there was room for all others");
     }
+}
+
+#[tokio::test]
+async fn agents_that_do_not_say_hello_keep_out_no_client() {
+    let (folder, upstream) = (Scratch::new(), Upstream::start().await);
+    let gateway = Process::start_by(few(), "gateway", &gateway_yaml(""), &folder);
+    let (facade, tunnel) = (gateway.address("facade").await, gateway.address("tunnel").await);
+    let _agent = Sidecar::agent(&agent_yaml(tunnel, upstream.address(), Setup::default()), folder.path());
+    gateway.line(&["link up"]).await;
+    let mut silent: Vec<_> = (0..60).map(|_| tokio::spawn(Peer::dial(tunnel, None))).collect();
+    let first = silent.swap_remove(0).await.unwrap().unwrap();
+    assert_eq!(call(facade, "GET", "/bytes/1", "").await.status(), 200);
+    assert!(!gateway.log().iter().any(|line| line.contains("out of resources")), "there was room for all others");
+    silent.iter().for_each(tokio::task::JoinHandle::abort);
+    drop(first);
 }
 
 #[tokio::test]
