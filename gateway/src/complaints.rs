@@ -3,7 +3,7 @@
 
 use std::{io, sync::Mutex};
 
-use rustls::{AlertDescription, Error, InvalidMessage};
+use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
 use tokio::time::Instant;
 use tracing::warn;
 
@@ -67,10 +67,21 @@ pub(crate) fn why(error: &io::Error) -> Option<String> {
              that has signed it in ca_file"
         ),
         Error::InvalidCertificate(error) => {
-            format!("its certificate is not accepted ({error}): is it signed by an authority of client_ca_file?")
+            format!("its certificate is not accepted ({error}): {}", what_to_do(error))
         }
         _ => error.to_string(),
     })
+}
+
+/// About the certificate of a client that shows one.
+fn what_to_do(error: &CertificateError) -> &'static str {
+    use CertificateError as E;
+    match error {
+        E::Expired | E::ExpiredContext { .. } => "it needs a new one",
+        E::NotValidYet | E::NotValidYetContext { .. } => "is it too new, or is a clock wrong?",
+        E::InvalidPurpose | E::InvalidPurposeContext { .. } => "it has to be made for clients (extendedKeyUsage)",
+        _ => "is it signed by an authority of client_ca_file?",
+    }
 }
 
 #[cfg(test)]
@@ -95,5 +106,12 @@ mod tests {
         let told = |error| why(&io::Error::new(io::ErrorKind::InvalidData, error)).unwrap();
         assert!(told(Error::AlertReceived(AlertDescription::UnknownCA)).contains("(UnknownCA)"));
         assert!(told(InvalidMessage::InvalidContentType.into()).contains("does not speak TLS"));
+        for (error, hint) in [
+            (CertificateError::Expired, "needs a new one"),
+            (CertificateError::NotValidYet, "clock"),
+            (CertificateError::UnknownIssuer, "client_ca_file"),
+        ] {
+            assert!(told(error.clone().into()).contains(hint), "{error:?}");
+        }
     }
 }
