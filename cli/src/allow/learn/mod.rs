@@ -26,6 +26,7 @@ use crate::{
         head, print, services_of,
     },
     exit::Exit,
+    print::say,
 };
 use line::{Line, Verdict};
 use proposals::Proposals;
@@ -92,7 +93,7 @@ impl<'a> Learner<'a> {
             if let Err(why) = line.and_then(|line| self.take(&line)) {
                 self.left_out.bad += 1;
                 if self.left_out.bad <= COMPLAINTS {
-                    eprintln!("warning: {name}:{number}: {}", tame(&why));
+                    say(&format!("warning: {name}:{number}: {}\n", tame(&why)));
                 }
             }
         })
@@ -125,13 +126,14 @@ impl<'a> Learner<'a> {
 impl LeftOut {
     fn report(&self) {
         if self.bad > COMPLAINTS {
-            eprintln!("warning: {} more lines are left out", self.bad - COMPLAINTS);
+            say(&format!("warning: {} more lines are left out\n", self.bad - COMPLAINTS));
         }
         if self.known > 0 {
-            eprintln!("note: {} allowed by the rules there are", count(self.known, "request"));
+            say(&format!("note: {} allowed by the rules there are\n", count(self.known, "request")));
         }
         if self.denied > 0 {
-            eprintln!("note: {} denied, and left out; --denied takes them in", count(self.denied, "request"));
+            let denied = count(self.denied, "request");
+            say(&format!("note: {denied} denied, and left out; --denied takes them in\n"));
         }
     }
 }
