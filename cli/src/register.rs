@@ -5,7 +5,7 @@ use std::{
     path::PathBuf,
 };
 
-use agent::register::{Code, RegisterError, Registered, register};
+use agent::register::{Code, RegisterError, Registered, awaits_registration, register};
 
 use crate::{
     exit::Exit,
@@ -17,11 +17,13 @@ use crate::{
 const LINE_BYTES: u64 = 256;
 
 pub(crate) async fn run(config: PathBuf) -> Result<(), Exit> {
-    let code = tokio::task::spawn_blocking(code).await.map_err(Exit::failed)??;
-    let Registered { gateways, token_file, .. } = register(&config, &code).await.map_err(|error| match error {
+    let refused = |error| match error {
         RegisterError::Invalid(invalid) => Role::Agent.refuses(&config, invalid),
         error => Exit::failed(error),
-    })?;
+    };
+    awaits_registration(&config).map_err(refused)?;
+    let code = tokio::task::spawn_blocking(code).await.map_err(Exit::failed)??;
+    let Registered { gateways, token_file, .. } = register(&config, &code).await.map_err(refused)?;
     for (gateway, name) in gateways {
         print(&format!("registered as {name} at {gateway}\n"))?;
     }

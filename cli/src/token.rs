@@ -49,7 +49,7 @@ fn secret(agent: Option<&str>) -> Result<(), Exit> {
 
 /// Prints the code alone to standard output, and how long it is good to standard error.
 fn code(file: &Path) -> Result<(), Exit> {
-    let secret = TotpSecret::from_file(file).map_err(Exit::usage)?;
+    let secret = TotpSecret::from_file(file).map_err(|fault| Exit::usage(fault.of_a_flag()))?;
     let (step, left) = TotpSecret::step_at(SystemTime::now());
     let advice = format!("the next one in {} s; this one is good for 30 s more, and once", left.as_secs());
     print_with(&String::from_utf8_lossy(&secret.code(step)), &advice)
