@@ -63,12 +63,12 @@ pub struct Agent {
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// A listener could not be bound.
-    #[error("cannot listen on {} ({what}): {error}", address.map(|address| address.to_string()).unwrap_or_default())]
+    #[error("cannot listen on {address} ({what}): {error}{}", settings::net::bind_remedy(*address, error))]
     Listen {
         /// Which listener.
         what: &'static str,
         /// Its address.
-        address: Option<SocketAddr>,
+        address: SocketAddr,
         /// Why not.
         error: io::Error,
     },
@@ -95,9 +95,8 @@ impl Agent {
     pub async fn bind(config: Config) -> Result<Self, BindError> {
         let instance = format!("{:016x}", getrandom::u64().unwrap_or_else(|_| std::process::id().into()));
         let standing = Standing::new(&config, &config.name, &instance).map_err(BindError::Authorities)?;
-        let failed = |what, address| move |error| BindError::Listen { what, address, error };
-        let admin = probes::bind(config.admin).await.map_err(failed("admin", config.admin))?;
-        let health = probes::bind(config.health).await.map_err(failed("health", config.health))?;
+        let admin = bind("admin", config.admin).await?;
+        let health = bind("health", config.health).await?;
         let audit = config.audit_log.as_ref().map(|target| {
             AuditLog::open(target).map_err(|error| BindError::Audit { target: target.to_string(), error })
         });
@@ -182,6 +181,13 @@ impl Agent {
         let reloader = Reloader { current: config, server: server.clone(), standing, gateways, reloads, asked: hangup };
         (reloader, server)
     }
+}
+
+/// Binds a listener that may not be configured.
+async fn bind(what: &'static str, address: Option<SocketAddr>) -> Result<Option<TcpListener>, BindError> {
+    let Some(address) = address else { return Ok(None) };
+    let bound = TcpListener::bind(address).await;
+    bound.map(Some).map_err(|error| BindError::Listen { what, address, error })
 }
 
 async fn sweep(server: Arc<Server>) {

@@ -74,16 +74,27 @@ pub enum RegisterError {
     Gateways(String),
 }
 
+/// Whether there is anything to register: to be asked for a code in vain is a nuisance.
+///
+/// # Errors
+/// [`RegisterError`] if the configuration names no place for a token, or there is one already.
+pub fn awaits_registration(path: &Path) -> Result<(), RegisterError> {
+    unregistered(path).map(drop)
+}
+
+fn unregistered(path: &Path) -> Result<Unregistered, RegisterError> {
+    let unregistered = Unregistered::load(path)?;
+    let file = unregistered.token_file();
+    if file.try_exists().unwrap_or(true) { Err(RegisterError::HasToken(file)) } else { Ok(unregistered) }
+}
+
 /// Makes a token, registers it at every gateway of a configuration file, and puts it where the agent looks for it.
 ///
 /// # Errors
 /// [`RegisterError`]; nothing is then where the agent would look.
 pub async fn register(path: &Path, code: &Code) -> Result<Registered, RegisterError> {
-    let unregistered = Unregistered::load(path)?;
+    let unregistered = unregistered(path)?;
     let (file, pending) = (unregistered.token_file(), unregistered.pending_file());
-    if file.try_exists().unwrap_or(true) {
-        return Err(RegisterError::HasToken(file));
-    }
     let keeping = |error| RegisterError::Keep { path: file.clone(), error };
     if Token::from_file(&pending).is_err() {
         make(&pending).map_err(keeping)?;

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use bytes::Bytes;
 use clap::Subcommand;
 use http::{Request, StatusCode, header};
+use proto::wire::limits::NAME_BYTES;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -56,6 +57,7 @@ pub(crate) async fn run(AgentsArgs { admin, action }: AgentsArgs) -> Result<(), 
         Action::Reject { agent } => ("reject", agent),
         Action::Revoke { agent } => ("revoke", agent),
     };
+    check_name(&agent)?;
     let request = Request::post(format!("/agents/{verb}")).header(header::CONTENT_TYPE, "application/json");
     let (code, answer) = ask(admin, request, json!({ "agent": agent }).to_string()).await?;
     let answer: Value = serde_json::from_slice(&answer).map_err(|_| not_a_gateway(admin))?;
@@ -65,6 +67,15 @@ pub(crate) async fn run(AgentsArgs { admin, action }: AgentsArgs) -> Result<(), 
             .map_or_else(|| not_a_gateway(admin), |why| Exit::failed(plain_lines(why))));
     }
     print(&format!("{}\n", told(verb, &agent, &answer)))
+}
+
+/// A name that no agent can have is none to ask about. One without a credential calls itself what it likes.
+fn check_name(agent: &str) -> Result<(), Exit> {
+    if (1..=NAME_BYTES).contains(&agent.len()) && !agent.chars().any(char::is_control) {
+        return Ok(());
+    }
+    let remedy = "write what `reachback agents list` calls it: 1 to 253 letters, digits, `-`, `_` and `.`";
+    Err(Exit::usage(format_args!("this is not the name of an agent\n = {remedy}")))
 }
 
 /// What a decision has come to.
@@ -222,6 +233,16 @@ mod tests {
             "New agents wait until they are approved.",
         ];
         assert_eq!(shown.lines().collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn what_can_be_no_name_is_not_asked_about() {
+        for good in ["edge-1", "not a pod", "é", &"a".repeat(253)] {
+            assert_eq!(check_name(good), Ok(()), "{good}");
+        }
+        for bad in ["", "a\nb", &"a".repeat(254)] {
+            assert!(check_name(bad).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

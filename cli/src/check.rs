@@ -15,16 +15,11 @@ use crate::{exit::Exit, print::print, role::Role};
 pub(crate) fn check(path: &Path) -> Result<(), Exit> {
     let source = Source::read(path)?;
     let role = Role::of(&source)?.ok_or_else(|| unknown(&source))?;
-    let (lines, warnings) = match role {
-        Role::Gateway => {
-            let config = gateway::config::Config::from_source(&source)?;
-            (of_gateway(&config), config.warnings)
-        }
-        Role::Agent => {
-            let config = agent::config::Config::from_source(&source)?;
-            (of_agent(&config), config.warnings)
-        }
+    let described = match role {
+        Role::Gateway => gateway::config::Config::from_source(&source).map(|it| (of_gateway(&it), it.warnings)),
+        Role::Agent => agent::config::Config::from_source(&source).map(|it| (of_agent(&it), it.warnings)),
     };
+    let (lines, warnings) = described.map_err(|why| role.taken_for(&source, why))?;
     let mut text = format!("{} is {role} configuration, and good.\n\n", source.name());
     let width = lines.iter().map(|(what, _)| what.chars().count()).max().unwrap_or(0);
     text.extend(lines.iter().map(|(what, value)| format!("  {what:width$}  {value}\n")));
@@ -101,7 +96,7 @@ fn of_facade(facade: &Facade) -> (String, String) {
         Routing::Header => format!("{} to what the header Reachback-Service says", at(&here)),
         Routing::Proxy(hosts) => {
             format!(
-                "a forward proxy: {}, with HTTP_PROXY={scheme}://{here}{port}",
+                "a forward proxy: {}, with http_proxy={scheme}://{here}{port}",
                 of_hosts(hosts, |host| format!("http://{host}/…"))
             )
         }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use http::{Request, StatusCode};
 
-use crate::{admin, exit::Exit};
+use crate::{admin, exit::Exit, print::print};
 
 /// Asks, and waits for as long as the sidecar's `drain_grace` lets it take.
 pub(crate) async fn drain(admin: SocketAddr) -> Result<(), Exit> {
@@ -15,8 +15,7 @@ pub(crate) async fn drain(admin: SocketAddr) -> Result<(), Exit> {
         Exit::failed(format_args!("cannot drain what listens on {admin}: {error}\n = {remedy}"))
     })?;
     if status == StatusCode::OK && answer == "drained\n" {
-        println!("drained");
-        return Ok(());
+        return print("drained\n");
     }
     Err(Exit::failed(format_args!(
         "what listens on {admin} does not answer as a sidecar does ({status})\n = is it the `admin` listener of one?"

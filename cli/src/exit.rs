@@ -4,6 +4,8 @@ use std::{fmt, process::ExitCode};
 
 use settings::Invalid;
 
+use crate::print::say;
+
 /// Why the process ends, and with which code.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -28,11 +30,11 @@ impl Exit {
     pub(crate) fn report(self) -> ExitCode {
         match self {
             Self::Usage(text) => {
-                eprintln!("{text}");
+                say(&(text + "\n"));
                 ExitCode::from(2)
             }
             Self::Failed(text) => {
-                eprintln!("{text}");
+                say(&(text + "\n"));
                 ExitCode::FAILURE
             }
             Self::Refused => ExitCode::FAILURE,

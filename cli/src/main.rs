@@ -1,5 +1,7 @@
 //! `reachback`: parse the arguments, build, log the addresses, wait for a signal, drain, pick an exit code.
 
+#![warn(clippy::print_stdout, clippy::print_stderr, reason = "they panic if nobody reads, or the disk is full")]
+
 mod admin;
 mod agents;
 mod allow;

@@ -36,6 +36,25 @@ impl Role {
         }
     }
 
+    /// What is wrong with a file that was taken for this role's, and why it was, if it has keys of the other's as well.
+    pub(crate) fn taken_for(self, source: &Source, why: Invalid) -> Exit {
+        let keys = settings::yaml::keys(source).unwrap_or_default();
+        let (gateways, agents) =
+            (of_its_own(&keys, gateway::config::KEYS_OF_ITS_OWN), of_its_own(&keys, agent::config::KEYS_OF_ITS_OWN));
+        let (own, other, whose) = match self {
+            Self::Gateway => (gateways, agents, Self::Agent),
+            Self::Agent => (agents, gateways, Self::Gateway),
+        };
+        match Exit::from(why) {
+            Exit::Usage(report) if !own.is_empty() && !other.is_empty() => Exit::Usage(format!(
+                "{report}\n\n{} was taken for {self} configuration because of {own}\n = {whose} has {other}: \
+                 give each side a file of its own",
+                source.name()
+            )),
+            exit => exit,
+        }
+    }
+
     fn start(self, file: impl fmt::Display) -> String {
         let command = if self == Self::Gateway { "gateway" } else { "agent" };
         format!("name the other file, or start this one: reachback {command} --config {file}")
@@ -50,6 +69,12 @@ impl fmt::Display for Role {
 
 /// Keys that both sides have. They tell nothing, not even as another key misspelt.
 const OF_BOTH: &[&str] = &["name", "admin", "health", "services", "limits", "drain_grace"];
+
+/// Those of the keys that are a role's own, for a sentence.
+fn of_its_own(keys: &[String], own: &[&str]) -> String {
+    let keys = keys.iter().filter(|key| own.contains(&key.as_str()));
+    keys.map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ")
+}
 
 /// The role whose own keys a file has more of; a misspelt key counts, but less than a correct one.
 fn seen_in(keys: &[String]) -> Option<Role> {

@@ -10,7 +10,11 @@ use std::{
 use gateway::config::{TokenDigest, TotpSecret};
 use settings::Token;
 
-use crate::{args::TokenCommand, exit::Exit};
+use crate::{
+    args::TokenCommand,
+    exit::Exit,
+    print::{is_read, say},
+};
 
 /// Bytes of a new secret for codes (RFC 4226 §4, R6).
 const SECRET_BYTES: usize = 20;
@@ -29,9 +33,7 @@ fn new(agent: Option<&str>) -> Result<(), Exit> {
     let mut random = [0; 32];
     getrandom::fill(&mut random).map_err(Exit::failed)?;
     let token = Token::of_random(&random);
-    println!("{}", token.expose());
-    eprintln!("{}", advice(token.expose(), agent.as_deref().unwrap_or("NAME")));
-    Ok(())
+    print_with(token.expose(), &advice(token.expose(), agent.as_deref().unwrap_or("NAME")))
 }
 
 /// Prints the secret alone to standard output, and what to do with it to standard error: with the secret once more, as
@@ -41,18 +43,23 @@ fn secret(agent: Option<&str>) -> Result<(), Exit> {
     let mut random = [0; SECRET_BYTES];
     getrandom::fill(&mut random).map_err(Exit::failed)?;
     let secret = TotpSecret::new(&random).map_err(Exit::failed)?;
-    println!("{}", secret.base32());
     let shown = if io::stderr().is_terminal() { secret.base32() } else { "SECRET".to_owned() };
-    eprintln!("{}", advice_for_codes(&shown, agent.as_deref().unwrap_or("NAME")));
-    Ok(())
+    print_with(&secret.base32(), &advice_for_codes(&shown, agent.as_deref().unwrap_or("NAME")))
 }
 
 /// Prints the code alone to standard output, and how long it is good to standard error.
 fn code(file: &Path) -> Result<(), Exit> {
-    let secret = TotpSecret::from_file(file).map_err(Exit::usage)?;
+    let secret = TotpSecret::from_file(file).map_err(|fault| Exit::usage(fault.of_a_flag()))?;
     let (step, left) = TotpSecret::step_at(SystemTime::now());
-    println!("{}", String::from_utf8_lossy(&secret.code(step)));
-    eprintln!("the next one in {} s; this one is good for 30 s more, and once", left.as_secs());
+    let advice = format!("the next one in {} s; this one is good for 30 s more, and once", left.as_secs());
+    print_with(&String::from_utf8_lossy(&secret.code(step)), &advice)
+}
+
+/// Prints what was asked for, and what to do with it, unless nobody has it.
+fn print_with(asked: &str, advice: &str) -> Result<(), Exit> {
+    if is_read(&format!("{asked}\n"))? {
+        say(&format!("{advice}\n"));
+    }
     Ok(())
 }
 

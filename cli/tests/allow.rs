@@ -211,6 +211,20 @@ note: 1 request denied, and left out; --denied takes them in
 }
 
 #[test]
+fn learn_names_the_services_if_there_is_no_such() {
+    let folder = Folder::new();
+    let line =
+        |service| format!("{}\n", json!({ "service": service, "method": "GET", "path": "/", "verdict": "denied" }));
+    folder.write("audit.jsonl", &(line("orders") + &line("stock") + &line("orders")));
+    let learn = |service, said: &[&str]| {
+        folder.check(&["allow", "learn", "--service", service, "audit.jsonl"], 1, said);
+    };
+    learn("foo", &["nothing to propose: no line is for `foo`\n = there are lines for orders, stock\n"]);
+    learn("order", &["no line is for `order`\n = did you mean `orders`? there are lines for orders, stock\n"]);
+    learn("stock", &["no line tells of a request that was let through"]);
+}
+
+#[test]
 fn learn_reads_standard_input_and_lives_through_garbage() {
     let folder = Folder::new();
     folder.write("garbage", "\0\u{1b}[2J\n[[[[\n{}\n");

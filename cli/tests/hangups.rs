@@ -1,4 +1,4 @@
-//! What becomes of `reachback` when its terminal does: SIGHUP, and a log that nobody reads any more.
+//! What becomes of `reachback` when its terminal does: SIGHUP, and what nobody reads any more.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -6,7 +6,7 @@ mod folder;
 mod running;
 
 use std::{
-    fs,
+    fs::{self, OpenOptions},
     io::{BufRead as _, BufReader},
     process::{Command, Stdio},
     sync::mpsc,
@@ -86,4 +86,32 @@ fn a_hangup_tells_that_a_gateway_is_to_be_restarted() {
     }
     gateway.signal("TERM");
     assert_eq!(gateway.code(), Some(0));
+}
+
+#[test]
+fn what_nobody_reads_ends_silently_and_what_finds_no_room_is_an_error() {
+    let folder = Folder::new();
+    folder.write("codes", "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP\n");
+    let check = |args: &[&str], stdout: Stdio, code: i32, said: &str| {
+        let output = folder.command(args).stdout(stdout).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!((output.status.code(), text.as_str()), (Some(code), said), "{args:?}");
+    };
+    for args in [
+        &["demo"][..],
+        &["token", "new"],
+        &["token", "secret"],
+        &["token", "code", "--secret-file", "codes"],
+        &["check", "--config", "agent.yaml"],
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        check(args, writer.into(), 0, "");
+        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        check(args, full.into(), 1, "error: cannot write to standard output: No space left on device (os error 28)\n");
+    }
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = folder.command(&["token", "new"]).stderr(writer).output().unwrap();
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(0), 68), "advice that nobody reads");
 }

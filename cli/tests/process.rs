@@ -69,12 +69,49 @@ fn a_secret_makes_codes() {
 }
 
 #[test]
+fn a_flags_path_starts_where_the_command_does() {
+    let folder = Folder::new();
+    let here = "relative ones start at the current folder";
+    let flags = ["gateway", "--listen", "127.0.0.1:0", "--facade", "127.0.0.1:0=orders", "--token-file", "nope"];
+    folder.check(&flags, 2, &["nope cannot be read", here]);
+    folder.check(&["token", "code", "--secret-file", "nope"], 2, &["nope cannot be read", here]);
+    folder.write("agent.yaml", &AGENT.replace("warehouse-7.token", "nope"));
+    folder.check(&["check", "--config", "agent.yaml"], 2, &["relative ones start at the configuration file's folder"]);
+}
+
+#[test]
+fn a_code_is_asked_for_if_it_is_needed() {
+    let folder = Folder::new();
+    let check = |code: i32, fragments: &[&str]| {
+        let output = folder.check(&["register", "--config", "agent.yaml"], code, fragments);
+        assert_eq!(output.status.code(), Some(code));
+    };
+    check(1, &["there is a token already", "move that file away"]);
+    folder.write("agent.yaml", "gateways: [ 'ws://127.0.0.1:1' ]\n");
+    check(2, &["it is not said where to keep the token"]);
+    folder.write("agent.yaml", &AGENT.replace("warehouse-7.token", "new.token"));
+    check(2, &["this is not a code"]);
+}
+
+#[test]
+fn a_name_that_no_agent_can_have_is_not_asked_about() {
+    let folder = Folder::new();
+    let said = ["this is not the name of an agent", "1 to 253 letters"];
+    folder.check(&["agents", "approve", &"a".repeat(5000), "--admin", "127.0.0.1:1"], 2, &said);
+}
+
+#[test]
 fn check() {
     let folder = Folder::new();
     let good = ["a gateway's", "http://127.0.0.1:7080/… to orders", "warehouse-7 for orders, *.acme"];
     folder.check(&["check", "--config", "gateway.yaml"], 0, &good);
     let good = ["an agent's", "ws://127.0.0.1:7100/reachback/v1", "GET,HEAD /orders/{id}"];
     folder.check(&["check", "--config", "agent.yaml"], 0, &good);
+    folder.write(
+        "proxy.yaml",
+        "listen: 127.0.0.1:0\nfacades: [ { listen: 127.0.0.1:7083, route: proxy, suffix: internal } ]\n",
+    );
+    folder.check(&["check", "--config", "proxy.yaml"], 0, &["with http_proxy=http://127.0.0.1:7083"]);
     folder.write("empty.yaml", &AGENT.replace(r#"allow: [ "GET /orders","#, r#"allow: [] #"#));
     folder.check(&["check", "--config", "empty.yaml"], 0, &["warning: empty.yaml:7:3: nothing of `orders` is allowed"]);
 
@@ -83,6 +120,10 @@ fn check() {
         "error: unknown key `facade`\n --> bad.yaml:3:1\n  |\n3 | facade: …\n  | ^^^^^^\n  = did you mean `facades`?";
     let output = folder.check(&["check", "--config", "bad.yaml"], 2, &[report]);
     assert!(output.stdout.is_empty(), "errors go to standard error");
+    folder.write("bad.yaml", &format!("gateways: [ ws://127.0.0.1:7100 ]\n{GATEWAY}"));
+    let mixed = "unknown key `gateways`";
+    let why = "\n\nbad.yaml was taken for a gateway's configuration because of `listen`, `facades`, `agents`\n = an agent's has `gateways`: give each";
+    folder.check(&["check", "--config", "bad.yaml"], 2, &[mixed, why]);
     folder.write("bad.yaml", &AGENT.replace("\"POST /orders\"", "POST orders"));
     folder.check(&["check", "--config", "bad.yaml"], 2, &["bad.yaml:9:59", "a path begins with '/'"]);
     folder.write("bad.yaml", "name: x\nlimits: {}\n");
@@ -246,8 +287,11 @@ fn a_taken_port_is_no_usage_error() {
     let folder = Folder::new();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
+    let remedy = "\n = another program listens there: end it, or name another port";
     let args = ["gateway", "--listen", &address, "--facade", "127.0.0.1:0=orders"];
-    folder.check(&args, 1, &["cannot listen on", &address]);
+    folder.check(&args, 1, &["cannot listen on", &address, remedy]);
+    folder.write("agent.yaml", &AGENT.replace("127.0.0.1:7201", &address));
+    folder.check(&["agent", "--config", "agent.yaml"], 1, &["cannot listen on", &address, remedy]);
 }
 
 #[test]

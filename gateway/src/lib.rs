@@ -74,7 +74,7 @@ pub struct Gateway {
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// A listener could not be bound.
-    #[error("cannot listen on {address} ({what}): {error}")]
+    #[error("cannot listen on {address} ({what}): {error}{}", remedy(address, error))]
     Listen {
         /// Which listener.
         what: &'static str,
@@ -236,6 +236,11 @@ async fn run_router(server: Server, router: axum::Router) {
 
 fn no_delay(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)
+}
+
+/// What to do about it, on a line of its own. A socket's errors say it themselves.
+fn remedy(address: &Listen, error: &io::Error) -> &'static str {
+    address.address().map_or("", |address| settings::net::bind_remedy(address, error))
 }
 
 async fn bind(

@@ -10,6 +10,9 @@ use std::{
 
 use crate::report::Fault;
 
+/// Where the relative paths of a configuration file start, for remedies.
+pub(crate) const FOLDER_OF_THE_FILE: &str = "relative ones start at the configuration file's folder";
+
 /// Opens a regular file for reading. Symbolic links are followed.
 ///
 /// # Errors
@@ -42,7 +45,7 @@ pub fn within_a_folder(path: &Path) -> Result<(), Fault> {
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => "does not exist",
         _ => return Ok(()),
     };
-    let remedy = "make it, or write another path (relative ones start at the configuration file's folder)";
+    let remedy = format!("make it, or write another path ({FOLDER_OF_THE_FILE})");
     Err(Fault::new(format!("the folder of {}, {}, {what}", path.display(), folder.display()), remedy))
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     env, fs,
+    io::{self, ErrorKind},
     net::{IpAddr, SocketAddr},
 };
 
@@ -110,6 +111,19 @@ fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
     a.port() == b.port() && a.port() != 0 && (a.ip() == b.ip() || all(a.ip(), b.ip()) || all(b.ip(), a.ip()))
 }
 
+/// What to do about a port that cannot be had: a line of its own for behind the error, or nothing.
+#[must_use]
+pub fn bind_remedy(address: SocketAddr, error: &io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::AddrInUse => "\n = another program listens there: end it, or name another port",
+        ErrorKind::PermissionDenied if address.port() < 1024 => {
+            "\n = a port below 1024 needs a right of its own (CAP_NET_BIND_SERVICE): name a higher one, or give that right"
+        }
+        ErrorKind::AddrNotAvailable => "\n = this machine has no such address: name one of its own",
+        _ => "",
+    }
+}
+
 /// The name of a gateway or an agent: 1 to 253 letters, digits, `-`, `_` and `.`, because it stands in logs.
 ///
 /// # Errors
@@ -163,6 +177,19 @@ mod tests {
             assert!(!is_loopback_host(host), "{host}");
         }
         assert!(loopback_address("[::1]:1").is_ok() && loopback_address("0.0.0.0:1").is_err());
+    }
+
+    #[test]
+    fn remedies_for_ports() {
+        let check = |port: u16, kind: ErrorKind, expected: &str| {
+            let remedy = bind_remedy(SocketAddr::from(([127, 0, 0, 1], port)), &kind.into());
+            assert!(remedy.contains(expected) && remedy.is_empty() == expected.is_empty(), "{port} {kind}: {remedy}");
+        };
+        check(7100, ErrorKind::AddrInUse, "\n = another program listens there: end it, or name another port");
+        check(1023, ErrorKind::PermissionDenied, "name a higher one");
+        check(1024, ErrorKind::PermissionDenied, "");
+        check(7100, ErrorKind::AddrNotAvailable, "name one of its own");
+        check(7100, ErrorKind::Other, "");
     }
 
     #[test]

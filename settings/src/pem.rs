@@ -4,7 +4,11 @@ use std::{io::Read as _, path::Path};
 
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject as _};
 
-use crate::{file, report::Fault, units::show_bytes};
+use crate::{
+    file::{self, FOLDER_OF_THE_FILE},
+    report::Fault,
+    units::show_bytes,
+};
 
 /// Largest file, in bytes: ten times all web roots.
 const FILE_BYTES: u64 = 4 * 1024 * 1024;
@@ -21,7 +25,7 @@ pub fn read(path: &Path, purpose: Purpose) -> Result<Vec<u8>, Fault> {
     let mut pem = Vec::new();
     let read = file::open(path).and_then(|file| file.take(FILE_BYTES + 1).read_to_end(&mut pem));
     read.map_err(|error| {
-        let remedy = "check the path (relative ones start at the configuration file's folder) and its permissions";
+        let remedy = format!("check the path ({FOLDER_OF_THE_FILE}) and its permissions");
         Fault::new(format!("the {purpose} file {shown} cannot be read: {error}"), remedy)
     })?;
     if pem.len() as u64 > FILE_BYTES {

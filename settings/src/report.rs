@@ -26,6 +26,13 @@ impl Fault {
         Self { what: what.into(), remedy: remedy.into(), offset: None, hide_rest: false, hide_value: false }
     }
 
+    /// The path it is about was given as a flag.
+    #[must_use]
+    pub fn of_a_flag(mut self) -> Self {
+        self.remedy = self.remedy.replace(crate::file::FOLDER_OF_THE_FILE, "relative ones start at the current folder");
+        self
+    }
+
     /// Says what else can be done.
     #[must_use]
     pub fn or(mut self, remedy: &str) -> Self {
@@ -111,6 +118,7 @@ impl<'a> Findings<'a> {
 
     /// Reports a fault at a place, or of the whole file.
     pub fn fault(&mut self, place: impl Into<Option<Place>>, fault: Fault) {
+        let fault = if self.source.is_numbered() { fault } else { fault.of_a_flag() };
         self.faults.push((place.into(), fault));
     }
 

@@ -2,7 +2,10 @@
 
 use std::{env, io::Read as _, path::Path};
 
-use crate::{file, report::Fault};
+use crate::{
+    file::{self, FOLDER_OF_THE_FILE},
+    report::Fault,
+};
 
 /// Reads a secret of at most `longest` bytes, and perhaps one line end after it, which the caller takes off. A longer
 /// one comes cut short, but longer than `longest`. `what` names it: "the token file".
@@ -13,7 +16,7 @@ pub fn from_file(path: &Path, what: &str, longest: usize) -> Result<String, Faul
     let unreadable = |error: std::io::Error| {
         Fault::new(
             format!("{what} {} cannot be read: {error}", path.display()),
-            "check the path (relative ones start at the configuration file's folder) and its permissions",
+            format!("check the path ({FOLDER_OF_THE_FILE}) and its permissions"),
         )
     };
     let mut bytes = Vec::new();

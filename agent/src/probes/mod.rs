@@ -5,8 +5,6 @@ mod metrics;
 
 use std::{
     convert::Infallible,
-    io,
-    net::SocketAddr,
     sync::Arc,
     time::{Instant, SystemTime},
 };
@@ -79,14 +77,6 @@ pub(crate) async fn serve(listener: TcpListener, status: Arc<Status>, extent: Ex
                 debug!(%error, "a probe's connection ended early");
             }
         });
-    }
-}
-
-/// Binds a listener that may not be configured.
-pub(crate) async fn bind(address: Option<SocketAddr>) -> io::Result<Option<TcpListener>> {
-    match address {
-        Some(address) => TcpListener::bind(address).await.map(Some),
-        None => Ok(None),
     }
 }
 

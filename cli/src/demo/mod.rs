@@ -15,7 +15,11 @@ use settings::Source;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{exit::Exit, signals};
+use crate::{
+    exit::Exit,
+    print::{is_read, print},
+    signals,
+};
 
 /// Where the facade listens if nobody else does, so that the lines to copy are the same each time.
 const FACADE: &str = "127.0.0.1:7080";
@@ -66,15 +70,21 @@ pub(crate) async fn run() -> Result<(), Exit> {
     parts.spawn(agent.run(shutdown.clone()));
     parts.close();
 
-    println!("{}", table(server, tunnel, facade, admin));
-    for call in &CALLS {
-        println!("{}", show(call, facade, &shutdown).await);
+    if tell(table(server, tunnel, facade, admin), facade, &shutdown).await? {
+        shutdown.cancelled().await;
+        print("Stopping: what is in flight has a second to finish.\n")?;
+        parts.wait().await;
     }
-    println!("Type them into another terminal. Ctrl-C ends the demo.");
-    shutdown.cancelled().await;
-    println!("Stopping: what is in flight has a second to finish.");
-    parts.wait().await;
     Ok(())
+}
+
+/// Shows the table and the calls, and says whether anybody reads that: if not, there is nobody to play with it either.
+async fn tell(table: String, facade: SocketAddr, shutdown: &CancellationToken) -> Result<bool, Exit> {
+    let mut read = is_read(&(table + "\n"))?;
+    for call in &CALLS {
+        read = read && is_read(&(show(call, facade, shutdown).await + "\n"))?;
+    }
+    Ok(read && is_read("Type them into another terminal. Ctrl-C ends the demo.\n")?)
 }
 
 /// The usual port if it is free, any other if it is not.

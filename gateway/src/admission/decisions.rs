@@ -115,7 +115,7 @@ impl Decisions {
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// It is there, and cannot be read.
-    #[error("cannot read the state file {}: {error}\n = check its permissions", path.display())]
+    #[error("cannot read the state file {}: {error}\n = {}", path.display(), unreadable(error))]
     Read {
         /// The file.
         path: PathBuf,
@@ -153,6 +153,14 @@ pub enum StateError {
         /// Why not.
         error: io::Error,
     },
+}
+
+/// What to do about a state file that cannot be read.
+fn unreadable(error: &io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::InvalidInput => "name a file; if there is none, it is made",
+        _ => "check its permissions",
+    }
 }
 
 /// The file in which decisions outlive the process. One gateway's: two would forget each other's decisions.
@@ -281,6 +289,13 @@ mod tests {
         assert!(StateFile::open(&path).unwrap_err().to_string().contains("not UTF-8"));
         let nowhere = folder.file("missing/state.json");
         assert!(StateFile::open(&nowhere).unwrap_err().to_string().contains("its folder must exist"));
+        folder.pipe("pipe");
+        for (path, what) in
+            [(folder.path(), "folder"), (&folder.file("pipe"), "pipe"), (Path::new("/dev/null"), "device")]
+        {
+            let error = StateFile::open(path).unwrap_err().to_string();
+            assert!(error.contains(&format!("it is a {what}, not a file\n = name a file;")), "{error}");
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The facade as a forward proxy (`HTTP_PROXY`): targets in absolute form (RFC 9112 §3.2.2), whose host names the
+//! The facade as a forward proxy (`http_proxy`): targets in absolute form (RFC 9112 §3.2.2), whose host names the
 //! service.
 
 use bytes::Bytes;
@@ -23,7 +23,7 @@ pub(super) fn route(hosts: &Hosts, parts: &mut Parts) -> Result<Routed, Failure>
         (Some(_), _) => return Err(bad_request("this forward proxy knows http:// URLs only")),
         (None, _) => {
             return Err(bad_request(
-                "this facade is a forward proxy and takes URLs: set HTTP_PROXY to its address, and call http://HOST/PATH",
+                "this facade is a forward proxy and takes URLs: set http_proxy to its address (many programs read HTTP_PROXY), and call http://HOST/PATH",
             ));
         }
     };

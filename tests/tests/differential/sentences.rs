@@ -38,7 +38,8 @@ pub(crate) const BODILESS: &str = "An answer that has no body by its nature lose
                                    nothing: `Content-Length: 0` with 204, `Transfer-Encoding` with HEAD and 304.";
 pub(crate) const DATE: &str = "An answer without `Date` gains one.";
 pub(crate) const INTERIM: &str = "Informational answers (103, 102, an unasked 100) are dropped.";
-pub(crate) const LINE_ENDS: &str = "Lines that end with LF alone are understood, and end with CRLF from there on.";
+pub(crate) const LINE_ENDS: &str =
+    "Lines of a head that end with LF alone are understood, and end with CRLF from there on.";
 pub(crate) const NO_HTTP: &str = "What is not HTTP/1.x as RFC 9112 writes it (folded lines, blanks around a name, control \
                                   bytes, lengths that are no number, transfer codings that do not end with `chunked`) \
                                   is a `bad_request`, `uri_too_long` or `head_too_large`, and the connection ends.";
@@ -49,8 +50,8 @@ pub(crate) const UNENCODED: &str = "A target with a byte that must be percent-en
                                     ends: `\"`, `<` and `>` anywhere, ``[ ] \\ ^ ` { | }`` in the path.";
 pub(crate) const CONNECT: &str = "`CONNECT` is `not_supported`.";
 pub(crate) const WHITELIST: &str = "What the whitelist refuses never reaches the upstream: 403 `denied`, 400 for a \
-                                    target that no reader can take for a path, 414 and 431 for one or for headers that \
-                                    are too long.";
+                                    target that no reader can take for a path, 414 for one of more than 8,192 bytes, 431 \
+                                    for headers that are too long.";
 pub(crate) const UPSTREAM_PROTOCOL: &str = "An answer that is not HTTP, or whose length is in doubt (a 204 that declares \
                                             one, too), becomes a 502 `upstream_protocol`.";
 

@@ -141,6 +141,8 @@ async fn what_is_not_http_is_told_why() {
     check(&lines, (431, "head_too_large"), "the request's headers are too many or too long").await;
     let target = format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(70_000));
     check(&target, (414, "uri_too_long"), "the request's target is too long").await;
+    let head = format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(300_000));
+    check(&head, (431, "head_too_large"), "the request's headers are too many or too long").await;
 }
 
 /// A client that was told `https://` by mistake.

@@ -1,4 +1,4 @@
-//! A facade as a forward proxy: what `HTTP_PROXY` makes of clients, and what attackers make of URLs.
+//! A facade as a forward proxy: what `http_proxy` makes of clients, and what attackers make of URLs.
 
 use std::process::{Command, Stdio};
 
@@ -107,8 +107,8 @@ async fn what_it_does_not_do_is_said() {
         assert!(!answer.text().contains("secret") && !answer.head.0.contains("secret"), "{answer:?}");
     };
     check("CONNECT orders.internal:443 HTTP/1.1\r\nHost: orders.internal:443", 501, "not_supported", "CONNECT").await;
-    check("GET /echo HTTP/1.1\r\nHost: orders.internal", 400, "bad_request", "set HTTP_PROXY").await;
-    check("OPTIONS * HTTP/1.1\r\nHost: orders.internal", 400, "bad_request", "set HTTP_PROXY").await;
+    check("GET /echo HTTP/1.1\r\nHost: orders.internal", 400, "bad_request", "set http_proxy").await;
+    check("OPTIONS * HTTP/1.1\r\nHost: orders.internal", 400, "bad_request", "set http_proxy").await;
     check("GET https://orders.internal/ HTTP/1.1\r\nHost: a", 400, "bad_request", "call http:// instead").await;
     check("GET ftp://orders.internal/ HTTP/1.1\r\nHost: a", 400, "bad_request", "http:// URLs only").await;
     check("GET http://me:secret@orders.internal/ HTTP/1.1\r\nHost: a", 400, "bad_request", "Authorization").await;

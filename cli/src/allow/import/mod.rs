@@ -19,6 +19,7 @@ use crate::{
         print,
     },
     exit::Exit,
+    print::say,
 };
 use document::{DOCUMENT_BYTES, Document};
 use operations::{Operations, PathRule};
@@ -28,7 +29,7 @@ pub(super) fn run(args: &ImportArgs) -> Result<(), Exit> {
     let source = Source::read_within(&args.document, DOCUMENT_BYTES)?;
     let (text, left_out) = import(args, &source)?;
     for left_out in left_out {
-        eprintln!("warning: left out: {left_out}");
+        say(&format!("warning: left out: {left_out}\n"));
     }
     print(&text)
 }

@@ -103,6 +103,9 @@ impl Operations {
         let Some(base) = base else { return };
         let refused = if base.origin != self.base.origin && !servers.is_empty() {
             Err(format!("it is at another server, {}", base.origin))
+        } else if !path.value.starts_with('/') {
+            // Behind a base path it would be part of that one's last segment.
+            Err("a path begins with '/'".to_owned())
         } else {
             let pattern = pattern(&format!("{}{}", base.path, path.value));
             let rule: Result<Rule, _> = format!("{method} {pattern}").parse();

@@ -72,6 +72,14 @@ fn what_no_rule_can_say_is_named() {
 }
 
 #[test]
+fn a_base_path_makes_no_path_of_what_is_none() {
+    let document = format!("servers: [ {{ url: /v2 }} ]\n{}", with_paths("  a: { get: {} }\n  /b: { get: {} }"));
+    let (text, left_out) = imported(&args(), &document).unwrap();
+    assert_eq!(left_out, ["GET a: a path begins with '/'"]);
+    assert!(text.contains("- GET /v2/b\n") && !text.contains("/v2a"), "{text}");
+}
+
+#[test]
 fn servers_make_a_prefix() {
     let document = |servers: &str| format!("servers: {servers}\n{}", with_paths("  /a: { get: {} }"));
     let check = |servers: &str, rule: &str| assert_eq!(rules(&document(servers)), [rule], "{servers}");

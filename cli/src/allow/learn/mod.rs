@@ -7,6 +7,7 @@ mod proposals;
 mod tests;
 
 use std::{
+    collections::BTreeSet,
     fmt::Write as _,
     fs::File,
     io::{self, BufRead, BufReader},
@@ -18,6 +19,8 @@ use agent::{
     whitelist::{self, Host, Rule, Whitelist},
 };
 use http::HeaderValue;
+use proto::wire::ServiceName;
+use settings::report::did_you_mean;
 
 use crate::{
     allow::{
@@ -26,6 +29,7 @@ use crate::{
         head, print, services_of,
     },
     exit::Exit,
+    print::say,
 };
 use line::{Line, Verdict};
 use proposals::Proposals;
@@ -33,19 +37,31 @@ use proposals::Proposals;
 /// Most lines of which it is said one by one what is wrong with them.
 const COMPLAINTS: u64 = 10;
 
+/// Most services that are named to somebody who has asked for another.
+const NAMED: usize = 20;
+
 pub(super) fn run(args: &LearnArgs) -> Result<(), Exit> {
     let mut learner = Learner::new(args)?;
     for log in &args.logs {
         learner.read(log)?;
     }
-    let Learner { proposals, left_out, .. } = learner;
+    let Learner { proposals, left_out, asked_for, others, .. } = learner;
     left_out.report();
     let text = block(proposals);
-    match (text.is_empty(), left_out.known) {
-        (false, _) => print(&text),
-        (true, 0) => Err(Exit::failed("there is nothing to propose: no line tells of a request that was let through")),
-        (true, _) => Err(Exit::failed("there is nothing to propose: the rules allow all that was let through")),
+    let nothing = |why: &str| Err(Exit::failed(format_args!("there is nothing to propose: {why}")));
+    match &args.service {
+        _ if !text.is_empty() => print(&text),
+        _ if left_out.known > 0 => nothing("the rules allow all that was let through"),
+        Some(service) if !asked_for && !others.is_empty() => nothing(&not_there(service, &others)),
+        _ => nothing("no line tells of a request that was let through"),
     }
+}
+
+fn not_there(service: &str, others: &BTreeSet<ServiceName>) -> String {
+    let names: Vec<&str> = others.iter().map(ServiceName::as_str).collect();
+    let guess = did_you_mean(service, &names).map(|name| format!("did you mean `{name}`? ")).unwrap_or_default();
+    let more = if names.len() < NAMED { "" } else { ", …" };
+    format!("no line is for `{service}`\n = {guess}there are lines for {}{more}", names.join(", "))
 }
 
 /// Reads logs, and sorts out what no rule should be proposed for.
@@ -55,6 +71,10 @@ struct Learner<'a> {
     known: Option<(Vec<Service>, Whitelist)>,
     proposals: Proposals,
     left_out: LeftOut,
+    /// Whether a line was for the service that was asked for.
+    asked_for: bool,
+    /// Services that were not, up to [`NAMED`] of them.
+    others: BTreeSet<ServiceName>,
 }
 
 /// How many lines no rules are proposed for, by reason.
@@ -74,7 +94,8 @@ impl<'a> Learner<'a> {
             let whitelist = Whitelist::new(rules);
             (services, whitelist)
         });
-        Ok(Self { args, known, proposals: Proposals::default(), left_out: LeftOut::default() })
+        let (proposals, left_out) = (Proposals::default(), LeftOut::default());
+        Ok(Self { args, known, proposals, left_out, asked_for: false, others: BTreeSet::new() })
     }
 
     fn read(&mut self, log: &Path) -> Result<(), Exit> {
@@ -92,7 +113,7 @@ impl<'a> Learner<'a> {
             if let Err(why) = line.and_then(|line| self.take(&line)) {
                 self.left_out.bad += 1;
                 if self.left_out.bad <= COMPLAINTS {
-                    eprintln!("warning: {name}:{number}: {}", tame(&why));
+                    say(&format!("warning: {name}:{number}: {}\n", tame(&why)));
                 }
             }
         })
@@ -100,8 +121,12 @@ impl<'a> Learner<'a> {
 
     fn take(&mut self, line: &Line) -> Result<(), String> {
         if self.args.service.as_ref().is_some_and(|service| service != line.service.as_str()) {
+            if self.others.len() < NAMED {
+                self.others.insert(line.service.clone());
+            }
             return Ok(());
         }
+        self.asked_for = true;
         if line.verdict == Verdict::Denied && !self.args.denied {
             self.left_out.denied += 1;
         } else if self.is_known(line) {
@@ -125,13 +150,14 @@ impl<'a> Learner<'a> {
 impl LeftOut {
     fn report(&self) {
         if self.bad > COMPLAINTS {
-            eprintln!("warning: {} more lines are left out", self.bad - COMPLAINTS);
+            say(&format!("warning: {} more lines are left out\n", self.bad - COMPLAINTS));
         }
         if self.known > 0 {
-            eprintln!("note: {} allowed by the rules there are", count(self.known, "request"));
+            say(&format!("note: {} allowed by the rules there are\n", count(self.known, "request")));
         }
         if self.denied > 0 {
-            eprintln!("note: {} denied, and left out; --denied takes them in", count(self.denied, "request"));
+            let denied = count(self.denied, "request");
+            say(&format!("note: {denied} denied, and left out; --denied takes them in\n"));
         }
     }
 }
