@@ -19,8 +19,8 @@ use std::{
     sync::{Mutex, MutexGuard},
 };
 
-use proto::wire::{Reject, ServiceName};
-use settings::{Fault, report::did_you_mean};
+use proto::wire::{Reject, ServiceName, limits::NAME_BYTES};
+use settings::report::did_you_mean;
 use tokio::sync::watch;
 use tracing::info;
 
@@ -83,8 +83,8 @@ pub(crate) enum Undecided {
         "no agent is named {0:?}, and nothing was decided: {1}`agents` in the gateway's file has the names, and `reachback agents list` who is linked"
     )]
     NoSuch(String, Guess),
-    #[error("{0}")]
-    NoName(Fault),
+    #[error("no agent can be named {0:?}, and nothing was decided")]
+    NoName(String),
     #[error("{0:?} was sent away while its approval was written, and that counts")]
     Overtaken(String),
     #[error("{0:?} waits several times, and with different services: stop all but one, or reject it")]
@@ -309,8 +309,8 @@ impl State {
         let is_approved = before.is_some_and(|record| record.decision == Decision::Approved);
         let is_known = before.is_some() || !waiting.is_empty();
         match verb {
-            Verb::Revoke if !proven && !is_known => {
-                settings::net::name(agent).map_err(Undecided::NoName)?;
+            Verb::Revoke if !proven && !is_known && !can_be_name(agent) => {
+                return Err(Undecided::NoName(agent.to_owned()));
             }
             Verb::Revoke | Verb::Approve if proven && !is_known && !self.may_come(agent, names) => {
                 return Err(Undecided::NoSuch(agent.to_owned(), self.guess(agent, names)));
@@ -350,6 +350,11 @@ impl State {
         let known: Vec<&str> = known.filter(|name| *name != agent).collect();
         Guess(did_you_mean(agent, &known).map(str::to_owned))
     }
+}
+
+/// Whether an agent without a credential may call itself that.
+fn can_be_name(agent: &str) -> bool {
+    (1..=NAME_BYTES).contains(&agent.len()) && !agent.chars().any(char::is_control)
 }
 
 /// One agent that waits on its link. Dropping it, because it was decided or the link has ended, ends that.

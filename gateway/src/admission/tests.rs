@@ -220,7 +220,8 @@ async fn a_disk_that_hangs_keeps_nobody_from_being_sent_away() {
 #[tokio::test]
 async fn where_any_name_may_come_it_must_be_one() {
     let anyone = Admission::open(config::Admission::Auto, None, None).unwrap();
-    for slip in ["", "a b", "\u{1b}[2J", &"x".repeat(4000)] {
+    for slip in ["", "\u{1b}[2J", &"x".repeat(4000)] {
         assert!(matches!(decide(&anyone, Verb::Revoke, slip).await, Err(Undecided::NoName(_))), "{slip:?}");
     }
+    decide(&anyone, Verb::Revoke, "a b").await.unwrap();
 }
