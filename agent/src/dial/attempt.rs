@@ -1,6 +1,6 @@
 //! One dial: to an address or by a proxy, TLS, upgrade, greeting. It has no policy; the loop around it has nothing else.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{error::Error as _, io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header, request};
@@ -32,7 +32,7 @@ use super::{
     proxy::{self, ProxyError},
     route::Way,
     standing::{Standing, sensitive},
-    untrusted::explain,
+    untrusted::{Unwanted, explain},
 };
 use crate::{
     config::GatewayUrl,
@@ -62,6 +62,8 @@ pub(super) enum DialError {
     Certificate(String),
     #[error("the TLS handshake failed: {}", explain(_0))]
     Tls(io::Error),
+    #[error(transparent)]
+    Unwanted(Unwanted),
     #[error("the gateway answered {status}{}{detail}", if detail.is_empty() { "" } else { ": " })]
     Refused { status: StatusCode, detail: String, retry_after: Option<Duration> },
     #[error("the gateway does not answer in HTTP: does it speak TLS? Then write wss:// ({0})")]
@@ -85,6 +87,7 @@ impl DialError {
             Self::Connect(error) if error.kind() == io::ErrorKind::ConnectionRefused => Outcome::Away,
             Self::Proxy(error) => error.outcome(),
             Self::Refused { status, retry_after, .. } => outcome_of(*status, *retry_after),
+            Self::Unwanted(_) => Outcome::Rejected(None),
             Self::Greeting(GreetingError::Rejected(reject)) => Outcome::Rejected(Some(reject.retry_after)),
             _ => Outcome::Failed,
         }
@@ -172,19 +175,18 @@ impl Dialer {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let failed = |error: hyper::Error| DialError::Upgrade(error.to_string());
         let Some(tls) = tls else {
-            let is_http =
-                |error: hyper::Error| if error.is_parse() { DialError::NotHttp(error) } else { failed(error) };
-            return ask(stream, request).await.map_err(is_http);
+            let failed =
+                |error: hyper::Error| if error.is_parse() { DialError::NotHttp(error) } else { not_asked(&error) };
+            return ask(stream, request).await.map_err(failed);
         };
         let name =
             ServerName::try_from(self.url.host.clone()).map_err(|error| DialError::Upgrade(error.to_string()))?;
         if self.standing.tls.is_insecure() {
             warn!("insecure_skip_verify: whoever answers is taken for the gateway");
         }
-        let stream = TlsConnector::from(tls).connect(name, stream).await.map_err(DialError::Tls)?;
-        ask(stream, request).await.map_err(failed)
+        let stream = TlsConnector::from(tls).connect(name, stream).await.map_err(not_secured)?;
+        ask(stream, request).await.map_err(|error| not_asked(&error))
     }
 
     async fn upgrade(&self, credential: &Credential) -> Result<Upgraded, DialError> {
@@ -202,6 +204,17 @@ impl Dialer {
         check(response.headers(), &key)?;
         hyper::upgrade::on(response).await.map_err(|error| DialError::Upgrade(error.to_string()))
     }
+}
+
+fn not_secured(error: io::Error) -> DialError {
+    Unwanted::by(&error).map_or(DialError::Tls(error), DialError::Unwanted)
+}
+
+/// By TLS 1.3 the first reading says whether the gateway has taken the agent's certificate.
+fn not_asked(error: &hyper::Error) -> DialError {
+    let io = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    let unwanted = io.and_then(Unwanted::by).map(DialError::Unwanted);
+    unwanted.unwrap_or_else(|| DialError::Upgrade(io.map_or_else(|| error.to_string(), |io| format!("{error}: {io}"))))
 }
 
 /// What the agent proves itself with, as the files held it at the beginning of the dial.
