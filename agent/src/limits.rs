@@ -14,6 +14,9 @@ pub(crate) const PROXY: Duration = Duration::from_secs(8);
 /// From the upgrade to the gateway's hello: a gateway may hold an agent for 15 s, for somebody to approve it.
 pub(crate) const GREETING: Duration = Duration::from_secs(20);
 
+/// From the upgrade to the hello, until it is said that the gateway holds the agent: others answer at once.
+pub(crate) const HELD: Duration = Duration::from_secs(1);
+
 /// A link that lived as long was a good one: whatever ended it, the gateway is probably back at once.
 pub(crate) const LASTED: Duration = Duration::from_secs(5);
 

@@ -1,6 +1,6 @@
 //! One dial: to an address or by a proxy, TLS, upgrade, greeting. It has no policy; the loop around it has nothing else.
 
-use std::{error::Error as _, io, sync::Arc, time::Duration};
+use std::{error::Error as _, io, pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header, request};
@@ -23,6 +23,7 @@ use rustls_pki_types::ServerName;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
+    time::timeout,
 };
 use tokio_rustls::TlsConnector;
 use tracing::warn;
@@ -36,7 +37,7 @@ use super::{
 };
 use crate::{
     config::GatewayUrl,
-    limits::{DIAL, GREETING, REFUSAL_BYTES},
+    limits::{DIAL, GREETING, HELD, REFUSAL_BYTES},
     secrets::Secrets,
 };
 
@@ -105,13 +106,21 @@ pub(super) fn outcome_of(status: StatusCode, retry_after: Option<Duration>) -> O
 }
 
 impl Dialer {
-    /// Dials once.
-    pub(super) async fn dial(&self) -> Result<(GatewayLink, GatewayHello), DialError> {
+    /// Dials once. Calls `held` if the gateway has taken the upgrade, and its hello does not come at once.
+    pub(super) async fn dial(&self, held: impl FnOnce()) -> Result<(GatewayLink, GatewayHello), DialError> {
         let credential = self.credential().await?;
         let upgrade = self.upgrade(&credential);
-        let upgraded = tokio::time::timeout(DIAL, upgrade).await.unwrap_or(Err(DialError::TimedOut))?;
+        let upgraded = timeout(DIAL, upgrade).await.unwrap_or(Err(DialError::TimedOut))?;
         let greeting = greet(TokioIo::new(upgraded), self.standing.hello.clone(), self.standing.limits);
-        Ok(tokio::time::timeout(GREETING, greeting).await.map_err(|_| DialError::NotGreeted)??)
+        let mut greeting = pin!(timeout(GREETING, greeting));
+        let greeted = match timeout(HELD, &mut greeting).await {
+            Ok(greeted) => greeted,
+            Err(_) => {
+                held();
+                greeting.await
+            }
+        };
+        Ok(greeted.map_err(|_| DialError::NotGreeted)??)
     }
 
     /// Shows the gateway a one-time code, and the token that the agent is to be known by. The name that it is known by
@@ -131,7 +140,7 @@ impl Dialer {
             // It is shown to somebody: nothing in it steers a terminal.
             settings::net::name(&agent).map_err(|_| DialError::NoGateway)
         };
-        tokio::time::timeout(DIAL, registered).await.unwrap_or(Err(DialError::TimedOut))
+        timeout(DIAL, registered).await.unwrap_or(Err(DialError::TimedOut))
     }
 
     /// Reads what the gateway is shown. It takes none of the gateway's time.

@@ -47,6 +47,10 @@ use crate::{
     serve::Server,
 };
 
+/// What is known while a gateway does not answer the hello.
+const NOT_LET_IN: &str = "the gateway has not let this agent in yet: it may wait for approval \
+                          (`reachback agents list` beside the gateway)";
+
 /// What every dialling task shares.
 #[derive(Clone)]
 pub(crate) struct Dialling {
@@ -143,7 +147,7 @@ impl Dialling {
             };
             let dialer = Dialer { url: url.clone(), way, standing: now, secrets: self.secrets.clone() };
             let dialled = tokio::select! {
-                dialled = dialer.dial() => dialled,
+                dialled = dialer.dial(|| self.held(&dialer)) => dialled,
                 () = self.is_over(&mut wanted) => return,
             };
             let (why, outcome, wait) = match dialled {
@@ -193,6 +197,12 @@ impl Dialling {
             _ = wanted.wait_for(|wanted| !wanted) => {}
             () = self.stop.cancelled() => {}
         }
+    }
+
+    /// A dial has come as far as the gateway, which has not let the agent in yet.
+    fn held(&self, dialer: &Dialer) {
+        self.links.waits(&dialer.url, &dialer.way, NOT_LET_IN);
+        info!("{NOT_LET_IN}");
     }
 
     async fn run_link(&self, link: GatewayLink, dialer: &Dialer) -> LinkEnd {
