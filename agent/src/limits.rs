@@ -14,6 +14,9 @@ pub(crate) const PROXY: Duration = Duration::from_secs(8);
 /// From the upgrade to the gateway's hello: a gateway may hold an agent for 15 s, for somebody to approve it.
 pub(crate) const GREETING: Duration = Duration::from_secs(20);
 
+/// From the upgrade to the hello, until it is said that the gateway holds the agent: others answer at once.
+pub(crate) const HELD: Duration = Duration::from_secs(1);
+
 /// A link that lived as long was a good one: whatever ended it, the gateway is probably back at once.
 pub(crate) const LASTED: Duration = Duration::from_secs(5);
 
@@ -38,6 +41,12 @@ pub(crate) const SHORTEST_HOLD_OFF: Duration = Duration::from_secs(1);
 
 /// The longest hold-off that a gateway can impose.
 pub(crate) const LONGEST_HOLD_OFF: Duration = Duration::from_secs(3600);
+
+/// How often the log says at warn, for the same reason, that there is no link to an address.
+pub(crate) const COMPLAINT_REST: Duration = Duration::from_secs(60);
+
+/// Characters by which a reason is the same: the agent's own words, and of a peer's hardly more than which answer it is.
+pub(crate) const REASON: usize = 100;
 
 /// How long an idle connection to an upstream is kept: less than the 75 s and 60 s after which common servers close.
 pub(crate) const IDLE_UPSTREAM: Duration = Duration::from_secs(45);

@@ -24,9 +24,9 @@ struct State {
 /// What went wrong with one gateway.
 #[derive(Debug, Default)]
 struct Trouble {
-    /// Why the last link ended or the last dial failed, if no link has come up since.
+    /// Why the last link ended, or the last dial failed or takes so long, if no link has come up since.
     last_error: Option<String>,
-    /// How often either has happened.
+    /// How often a link ended or a dial failed.
     failures: u64,
 }
 
@@ -44,7 +44,7 @@ pub(crate) struct Up {
 #[derive(Clone, Debug)]
 pub(crate) struct Gateway {
     pub(crate) links: usize,
-    /// Why the last link ended or the last dial failed, if no link has come up since.
+    /// Why the last link ended, or the last dial failed or takes so long, if no link has come up since.
     pub(crate) last_error: Option<String>,
     /// How often a link ended or a dial failed.
     pub(crate) failures: u64,
@@ -66,6 +66,13 @@ impl Links {
         if let Some(gateway) = self.lock().gateways.get_mut(&url.to_string()) {
             gateway.last_error = Some(format!("{way}: {error}"));
             gateway.failures += 1;
+        }
+    }
+
+    /// Notes why a dial that has not failed so far has made no link yet.
+    pub(crate) fn waits(&self, url: &GatewayUrl, way: &Way, why: &str) {
+        if let Some(gateway) = self.lock().gateways.get_mut(&url.to_string()) {
+            gateway.last_error = Some(format!("{way}: {why}"));
         }
     }
 

@@ -94,8 +94,13 @@ impl Server {
         let judge = || offer.whitelist.admit(&head).ok();
         let rule = admitted.rule();
         let outcome = offered.upstream.replay(admitted, &judge, &head.request_id, body, responder).await;
-        if matches!(outcome, Replayed::Cut(_)) {
+        if outcome.is_cut() {
             offered.counters.tally().cut();
+        }
+        if let Replayed::TooLarge(_) = outcome {
+            let denied = Denied::body_too_long();
+            offered.counters.denied(&denied);
+            self.log(&head, Some(offered), Decision::Denied(denied));
         }
         let elapsed_us = counting.ended(outcome.counted()).as_micros();
         debug!(request_id = %self.secrets.shown(&head.request_id), service = %head.service, rule, %outcome, elapsed_us, "replayed");

@@ -8,12 +8,13 @@ use std::{
 
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, CertifiedKey, DnType, IsCa, KeyPair, SanType,
-    generate_simple_self_signed,
+    date_time_ymd, generate_simple_self_signed,
 };
 use rustls::{
     ClientConfig, HandshakeKind, RootCertStore, ServerConfig, SupportedProtocolVersion,
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, pem::PemObject as _},
+    server::WebPkiClientVerifier,
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional},
@@ -77,8 +78,18 @@ impl Authority {
     #[must_use]
     #[expect(clippy::new_without_default, reason = "no two are alike")]
     pub fn new() -> Self {
+        Self::named("an authority")
+    }
+
+    /// One of this name.
+    ///
+    /// # Panics
+    /// As [`Authority::new`].
+    #[must_use]
+    pub fn named(name: &str) -> Self {
         let mut params = CertificateParams::new(Vec::new()).expect("no names are good names");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, name);
         Self(CertifiedIssuer::self_signed(params, new_key()).expect("an authority can be made"))
     }
 
@@ -95,11 +106,21 @@ impl Authority {
     /// If a name is none.
     #[must_use]
     pub fn issue(&self, names: &[&str]) -> String {
-        let (certificate, key) = self.certificate(names);
+        let (certificate, key) = self.certificate(names, |_| {});
         key.serialize_pem() + &certificate.pem()
     }
 
-    fn certificate(&self, names: &[&str]) -> (Certificate, KeyPair) {
+    /// The same, but long expired.
+    ///
+    /// # Panics
+    /// If a name is none.
+    #[must_use]
+    pub fn issue_expired(&self, names: &[&str]) -> String {
+        let (certificate, key) = self.certificate(names, |params| params.not_after = date_time_ymd(2001, 1, 1));
+        key.serialize_pem() + &certificate.pem()
+    }
+
+    fn certificate(&self, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> (Certificate, KeyPair) {
         let (common, names): (Vec<&str>, Vec<&str>) = names.iter().partition(|name| name.starts_with("CN="));
         let (uris, names): (Vec<&str>, Vec<&str>) = names.iter().partition(|name| name.contains("://"));
         let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
@@ -108,6 +129,7 @@ impl Authority {
         for name in common {
             params.distinguished_name.push(DnType::CommonName, name.trim_start_matches("CN="));
         }
+        change(&mut params);
         let key = new_key();
         let certificate = params.signed_by(&key, &self.0).expect("a certificate can be signed");
         (certificate, key)
@@ -134,7 +156,7 @@ fn new_key() -> KeyPair {
 
 fn certificates() -> (String, ServerConfig) {
     let authority = Authority::new();
-    let (certificate, own) = authority.certificate(&["localhost", "127.0.0.1", "gateway.test"]);
+    let (certificate, own) = authority.certificate(&["localhost", "127.0.0.1", "gateway.test"], |_| {});
     let own = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(own.serialize_der()));
     let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
@@ -143,6 +165,37 @@ fn certificates() -> (String, ServerConfig) {
         .with_single_cert(vec![certificate.der().clone()], own)
         .expect("the certificate fits its key");
     (authority.pem(), config)
+}
+
+/// Takes connections of this version of TLS from whoever has a certificate of this authority (PEM), and proves itself
+/// with this one (PEM with its key). Nothing is said there.
+///
+/// # Panics
+/// If one of them is damaged, or loopback has no free port.
+pub async fn judge(version: &'static SupportedProtocolVersion, authority: &str, own: &str) -> SocketAddr {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots(authority)), provider.clone());
+    let (certificate, key) = certificate_and_key(own);
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[version])
+        .expect("the provider knows the version")
+        .with_client_cert_verifier(clients.build().expect("it is an authority"))
+        .with_single_cert(vec![certificate], key)
+        .expect("the certificate fits its key");
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
+    let address = listener.local_addr().expect("a bound listener has an address");
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let _ = acceptor.accept(stream).await;
+        }
+    });
+    address
+}
+
+fn certificate_and_key(pem: &str) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
+    let certificate = CertificateDer::from_pem_slice(pem.as_bytes()).expect("it holds a certificate");
+    (certificate, PrivateKeyDer::from_pem_slice(pem.as_bytes()).expect("it holds a key"))
 }
 
 /// A certificate for `localhost` and its key, both in PEM.
@@ -210,8 +263,7 @@ pub async fn resumes(
     own: &str,
     version: &'static SupportedProtocolVersion,
 ) -> bool {
-    let certificate = CertificateDer::from_pem_slice(own.as_bytes()).expect("it holds a certificate");
-    let key = PrivateKeyDer::from_pem_slice(own.as_bytes()).expect("it holds a key");
+    let (certificate, key) = certificate_and_key(own);
     let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_protocol_versions(&[version])
         .expect("the provider knows the version")

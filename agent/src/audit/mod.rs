@@ -327,6 +327,17 @@ mod tests {
         assert_eq!(log.state.missing(), (AUDIT_LINES as u64 - 1, 3));
     }
 
+    #[tokio::test]
+    async fn a_log_that_gives_up_is_not_said_to_work_again() {
+        let folder = Folder::new();
+        symlink("/dev/full", folder.0.file("log")).unwrap();
+        let log = folder.log();
+        log.record(text("first")).await.unwrap();
+        until_in_trouble(&log).await;
+        log.close().await;
+        assert_eq!((log.status().state, log.state.missing()), ("failing", (1, 0)));
+    }
+
     async fn until_in_trouble(log: &AuditLog) {
         while log.status().error.is_none() {
             tokio::task::yield_now().await;

@@ -80,6 +80,9 @@ impl Writer {
     /// # Errors
     /// How many lines of it were written whole before the others were given up.
     fn write_out(&mut self, state: &State) -> Result<(), u64> {
+        if self.pending.is_empty() && state.close.load(Relaxed) {
+            return Ok(()); // what was given up has not been written
+        }
         loop {
             self.follow(state);
             let Err(error) = self.write() else {

@@ -1,6 +1,6 @@
 //! One dial: to an address or by a proxy, TLS, upgrade, greeting. It has no policy; the loop around it has nothing else.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{error::Error as _, io, pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header, request};
@@ -23,6 +23,7 @@ use rustls_pki_types::ServerName;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
+    time::timeout,
 };
 use tokio_rustls::TlsConnector;
 use tracing::warn;
@@ -32,11 +33,11 @@ use super::{
     proxy::{self, ProxyError},
     route::Way,
     standing::{Standing, sensitive},
-    untrusted::explain,
+    untrusted::{Unwanted, explain},
 };
 use crate::{
     config::GatewayUrl,
-    limits::{DIAL, GREETING, REFUSAL_BYTES},
+    limits::{DIAL, GREETING, HELD, REFUSAL_BYTES},
     secrets::Secrets,
 };
 
@@ -62,6 +63,8 @@ pub(super) enum DialError {
     Certificate(String),
     #[error("the TLS handshake failed: {}", explain(_0))]
     Tls(io::Error),
+    #[error(transparent)]
+    Unwanted(Unwanted),
     #[error("the gateway answered {status}{}{detail}", if detail.is_empty() { "" } else { ": " })]
     Refused { status: StatusCode, detail: String, retry_after: Option<Duration> },
     #[error("the gateway does not answer in HTTP: does it speak TLS? Then write wss:// ({0})")]
@@ -85,6 +88,7 @@ impl DialError {
             Self::Connect(error) if error.kind() == io::ErrorKind::ConnectionRefused => Outcome::Away,
             Self::Proxy(error) => error.outcome(),
             Self::Refused { status, retry_after, .. } => outcome_of(*status, *retry_after),
+            Self::Unwanted(_) => Outcome::Rejected(None),
             Self::Greeting(GreetingError::Rejected(reject)) => Outcome::Rejected(Some(reject.retry_after)),
             _ => Outcome::Failed,
         }
@@ -102,13 +106,21 @@ pub(super) fn outcome_of(status: StatusCode, retry_after: Option<Duration>) -> O
 }
 
 impl Dialer {
-    /// Dials once.
-    pub(super) async fn dial(&self) -> Result<(GatewayLink, GatewayHello), DialError> {
+    /// Dials once. Calls `held` if the gateway has taken the upgrade, and its hello does not come at once.
+    pub(super) async fn dial(&self, held: impl FnOnce()) -> Result<(GatewayLink, GatewayHello), DialError> {
         let credential = self.credential().await?;
         let upgrade = self.upgrade(&credential);
-        let upgraded = tokio::time::timeout(DIAL, upgrade).await.unwrap_or(Err(DialError::TimedOut))?;
+        let upgraded = timeout(DIAL, upgrade).await.unwrap_or(Err(DialError::TimedOut))?;
         let greeting = greet(TokioIo::new(upgraded), self.standing.hello.clone(), self.standing.limits);
-        Ok(tokio::time::timeout(GREETING, greeting).await.map_err(|_| DialError::NotGreeted)??)
+        let mut greeting = pin!(timeout(GREETING, greeting));
+        let greeted = match timeout(HELD, &mut greeting).await {
+            Ok(greeted) => greeted,
+            Err(_) => {
+                held();
+                greeting.await
+            }
+        };
+        Ok(greeted.map_err(|_| DialError::NotGreeted)??)
     }
 
     /// Shows the gateway a one-time code, and the token that the agent is to be known by. The name that it is known by
@@ -128,7 +140,7 @@ impl Dialer {
             // It is shown to somebody: nothing in it steers a terminal.
             settings::net::name(&agent).map_err(|_| DialError::NoGateway)
         };
-        tokio::time::timeout(DIAL, registered).await.unwrap_or(Err(DialError::TimedOut))
+        timeout(DIAL, registered).await.unwrap_or(Err(DialError::TimedOut))
     }
 
     /// Reads what the gateway is shown. It takes none of the gateway's time.
@@ -172,19 +184,18 @@ impl Dialer {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let failed = |error: hyper::Error| DialError::Upgrade(error.to_string());
         let Some(tls) = tls else {
-            let is_http =
-                |error: hyper::Error| if error.is_parse() { DialError::NotHttp(error) } else { failed(error) };
-            return ask(stream, request).await.map_err(is_http);
+            let failed =
+                |error: hyper::Error| if error.is_parse() { DialError::NotHttp(error) } else { not_asked(&error) };
+            return ask(stream, request).await.map_err(failed);
         };
         let name =
             ServerName::try_from(self.url.host.clone()).map_err(|error| DialError::Upgrade(error.to_string()))?;
         if self.standing.tls.is_insecure() {
             warn!("insecure_skip_verify: whoever answers is taken for the gateway");
         }
-        let stream = TlsConnector::from(tls).connect(name, stream).await.map_err(DialError::Tls)?;
-        ask(stream, request).await.map_err(failed)
+        let stream = TlsConnector::from(tls).connect(name, stream).await.map_err(not_secured)?;
+        ask(stream, request).await.map_err(|error| not_asked(&error))
     }
 
     async fn upgrade(&self, credential: &Credential) -> Result<Upgraded, DialError> {
@@ -202,6 +213,17 @@ impl Dialer {
         check(response.headers(), &key)?;
         hyper::upgrade::on(response).await.map_err(|error| DialError::Upgrade(error.to_string()))
     }
+}
+
+fn not_secured(error: io::Error) -> DialError {
+    Unwanted::by(&error).map_or(DialError::Tls(error), DialError::Unwanted)
+}
+
+/// By TLS 1.3 the first reading says whether the gateway has taken the agent's certificate.
+fn not_asked(error: &hyper::Error) -> DialError {
+    let io = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    let unwanted = io.and_then(Unwanted::by).map(DialError::Unwanted);
+    unwanted.unwrap_or_else(|| DialError::Upgrade(io.map_or_else(|| error.to_string(), |io| format!("{error}: {io}"))))
 }
 
 /// What the agent proves itself with, as the files held it at the beginning of the dial.

@@ -6,6 +6,7 @@
 
 mod attempt;
 mod backoff;
+mod complaints;
 mod gateways;
 mod proxy;
 mod register;
@@ -30,11 +31,12 @@ use tokio::{
     time::Instant,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{Instrument, debug, info, info_span, warn};
+use tracing::{Instrument, debug, info, info_span};
 
 use self::{
     attempt::{Dialer, GatewayLink},
     backoff::{Backoff, Outcome},
+    complaints::Complaints,
     route::Route,
     turns::Turns,
 };
@@ -46,6 +48,10 @@ use crate::{
     secrets::Secrets,
     serve::Server,
 };
+
+/// What is known while a gateway does not answer the hello.
+const NOT_LET_IN: &str = "the gateway has not let this agent in yet: it may wait for approval \
+                          (`reachback agents list` beside the gateway)";
 
 /// What every dialling task shares.
 #[derive(Clone)]
@@ -69,16 +75,18 @@ impl Dialling {
         let mut standing = self.standing.subscribe();
         let mut keepers = Keepers::default();
         let mut backoff = Backoff::default();
+        let complaints = Complaints::default();
         while !self.stop.is_cancelled() {
             let now = standing.borrow_and_update().clone();
             let wait = match now.routes(&gateway.url).await {
                 Ok(routes) => {
                     backoff = Backoff::default();
+                    complaints.settle();
                     self.adjust(&gateway, &mut keepers, &routes);
                     now.reresolve
                 }
                 Err(error) => {
-                    warn!(gateway = %gateway.url, error, "cannot resolve the gateway's name");
+                    complaints.no_address(&gateway.url, &error);
                     backoff.next(Outcome::Failed, random()).max(RERESOLVE_AFTER_TROUBLE)
                 }
             };
@@ -143,12 +151,13 @@ impl Dialling {
             };
             let dialer = Dialer { url: url.clone(), way, standing: now, secrets: self.secrets.clone() };
             let dialled = tokio::select! {
-                dialled = dialer.dial() => dialled,
+                dialled = dialer.dial(|| self.held(&dialer)) => dialled,
                 () = self.is_over(&mut wanted) => return,
             };
             let (why, outcome, wait) = match dialled {
                 Ok((link, gateway)) => {
                     let _let_in = turn.let_in();
+                    turns.complaints.settle();
                     info!(name = self.secrets.shown(&gateway.gateway), proxy = dialer.way.proxy(), "link up");
                     let started = Instant::now();
                     let end = self.secrets.shown(&self.run_link(link, &dialer).await);
@@ -175,7 +184,7 @@ impl Dialling {
             if outcome == Outcome::Lasted {
                 debug!(wait_ms = wait.as_millis(), "dialling again");
             } else {
-                warn!(why, wait_ms = wait.as_millis(), "no link: dialling again after a wait");
+                turns.complaints.no_link(&why, wait);
             }
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
@@ -193,6 +202,12 @@ impl Dialling {
             _ = wanted.wait_for(|wanted| !wanted) => {}
             () = self.stop.cancelled() => {}
         }
+    }
+
+    /// A dial has come as far as the gateway, which has not let the agent in yet.
+    fn held(&self, dialer: &Dialer) {
+        self.links.waits(&dialer.url, &dialer.way, NOT_LET_IN);
+        info!("{NOT_LET_IN}");
     }
 
     async fn run_link(&self, link: GatewayLink, dialer: &Dialer) -> LinkEnd {

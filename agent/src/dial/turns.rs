@@ -10,13 +10,15 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::standing::Standing;
+use super::{complaints::Complaints, standing::Standing};
 
 /// What all lanes of one address go by.
 #[derive(Debug)]
 pub(super) struct Turns {
     one: Arc<Semaphore>,
     known: watch::Sender<Known>,
+    /// What the log has of dials there that came to nothing.
+    pub(super) complaints: Complaints,
 }
 
 #[derive(Debug, Default)]
@@ -36,7 +38,7 @@ struct HoldOff {
 
 impl Default for Turns {
     fn default() -> Self {
-        Self { one: Arc::new(Semaphore::new(1)), known: watch::Sender::default() }
+        Self { one: Arc::new(Semaphore::new(1)), known: watch::Sender::default(), complaints: Complaints::default() }
     }
 }
 

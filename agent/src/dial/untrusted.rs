@@ -1,8 +1,9 @@
-//! What a failed TLS handshake means in words, and what to do about it: for gateways and for proxies alike.
+//! What a failed TLS handshake means in words, and what to do about it: for gateways and for proxies alike. And what it
+//! means that a gateway does not take the agent's own certificate.
 
 use std::io;
 
-use rustls::{CertificateError, Error, InvalidMessage};
+use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
 
 /// Says it of the peer ("its certificate …"). What is in nobody's hand here stays as the library says it.
 pub(super) fn explain(error: &io::Error) -> String {
@@ -14,6 +15,52 @@ pub(super) fn explain(error: &io::Error) -> String {
                 .to_owned()
         }
         _ => error.to_string(),
+    }
+}
+
+/// The gateway does not take what the agent proves itself with: this was its alert (RFC 8446, section 6.2).
+#[derive(Debug, thiserror::Error)]
+#[error("the gateway {} ({_0:?})", what_to_do(*_0))]
+pub(super) struct Unwanted(AlertDescription);
+
+impl Unwanted {
+    /// If that is what the error says.
+    pub(super) fn by(error: &io::Error) -> Option<Self> {
+        use AlertDescription as A;
+        match error.get_ref()?.downcast_ref::<Error>()? {
+            Error::AlertReceived(
+                alert @ (A::CertificateExpired
+                | A::UnknownCA
+                | A::DecryptError
+                | A::CertificateRequired
+                | A::BadCertificate
+                | A::UnsupportedCertificate
+                | A::CertificateRevoked
+                | A::CertificateUnknown
+                | A::AccessDenied),
+            ) => Some(Self(*alert)),
+            _ => None,
+        }
+    }
+}
+
+/// Continues "the gateway".
+fn what_to_do(alert: AlertDescription) -> &'static str {
+    use AlertDescription as A;
+    match alert {
+        A::CertificateExpired => {
+            "refused this agent's certificate: it has expired, or is not valid yet: renew cert_file, unless a clock is wrong"
+        }
+        A::UnknownCA => {
+            "refused this agent's certificate: it is signed by nobody the gateway trusts: have one made by an authority of \
+             the gateway's client_ca_file, or name its authority there; cert_file holds those in between as well"
+        }
+        A::DecryptError => {
+            "refused this agent's certificate: probably another authority of the same name has signed it than the one in \
+             the gateway's client_ca_file"
+        }
+        A::CertificateRequired => "wants a certificate of this agent: name one with cert_file and key_file",
+        _ => "refused this agent's certificate: the gateway's log says more; have one made for a TLS client",
     }
 }
 
@@ -76,5 +123,24 @@ mod tests {
         check(CertificateError::Revoked.into(), &["not accepted", "Revoked"]);
         check(InvalidMessage::InvalidContentType.into(), &["does not speak TLS", "ws://", "http://"]);
         check(Error::DecryptError, &["decrypt"]);
+    }
+
+    #[test]
+    fn an_alert_about_the_agents_certificate_says_what_to_do() {
+        use AlertDescription as A;
+        let by = |error: Error| Unwanted::by(&io::Error::new(io::ErrorKind::InvalidData, error));
+        let check = |alert: A, fragments: &[&str]| {
+            let text = by(Error::AlertReceived(alert)).unwrap().to_string();
+            assert!(text.starts_with("the gateway ") && text.ends_with(&format!("({alert:?})")), "{text}");
+            assert!(fragments.iter().all(|fragment| text.contains(fragment)), "{fragments:?} in {text:?}");
+        };
+        check(A::CertificateExpired, &["refused this agent's certificate", "renew", "clock"]);
+        check(A::UnknownCA, &["refused this agent's certificate", "client_ca_file"]);
+        check(A::DecryptError, &["refused this agent's certificate", "the same name"]);
+        check(A::BadCertificate, &["refused this agent's certificate", "the gateway's log"]);
+        check(A::CertificateRequired, &["wants a certificate", "cert_file"]);
+        assert!(by(Error::AlertReceived(A::HandshakeFailure)).is_none());
+        assert!(by(CertificateError::Expired.into()).is_none());
+        assert!(Unwanted::by(&io::ErrorKind::ConnectionReset.into()).is_none());
     }
 }

@@ -70,14 +70,31 @@ pub(crate) enum Replayed {
     Failed(FailureCode),
     /// Nobody wanted one any more.
     Cancelled,
+    /// The request's body came to be longer than the rule allows: there was no answer, or one that had begun was cut.
+    TooLarge(Option<StatusCode>),
 }
 
 impl Replayed {
+    /// The same, of a request whose body has come to be longer than the rule allows.
+    fn too_large(self) -> Self {
+        match self {
+            Self::Cut(status) => Self::TooLarge(Some(status)),
+            Self::Failed(FailureCode::BodyTooLarge) => Self::TooLarge(None),
+            other => other,
+        }
+    }
+
+    /// Whether an answer had begun and was cut.
+    pub(crate) fn is_cut(&self) -> bool {
+        matches!(self, Self::Cut(_) | Self::TooLarge(Some(_)))
+    }
+
     /// As it is counted.
     pub(crate) fn counted(&self) -> Outcome {
         match *self {
-            Self::Answered(status) | Self::Cut(status) => Outcome::Answered(status),
+            Self::Answered(status) | Self::Cut(status) | Self::TooLarge(Some(status)) => Outcome::Answered(status),
             Self::Failed(code) => Outcome::Failed(code),
+            Self::TooLarge(None) => Outcome::Failed(FailureCode::BodyTooLarge),
             Self::Cancelled => Outcome::Cancelled,
         }
     }
@@ -87,7 +104,8 @@ impl fmt::Display for Replayed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Answered(status) => write!(f, "answered {}", status.as_u16()),
-            Self::Cut(status) => write!(f, "cut {}", status.as_u16()),
+            Self::Cut(status) | Self::TooLarge(Some(status)) => write!(f, "cut {}", status.as_u16()),
+            Self::TooLarge(None) => write!(f, "failed {}", FailureCode::BodyTooLarge.as_str()),
             Self::Failed(code) => write!(f, "failed {}", code.as_str()),
             Self::Cancelled => f.write_str("cancelled"),
         }
@@ -149,14 +167,17 @@ impl Upstream {
         };
         let patience = times.response;
         let exchanged = until(ends.usual, pin!(self.exchange(request, again, &activity, patience, &responder))).await;
-        match exchanged.unwrap_or_else(|_| Err(NoAnswer::Failed(too_late(times.usual().unwrap_or_default())))) {
+        let exchanged =
+            exchanged.unwrap_or_else(|_| Err(NoAnswer::Failed(too_late(times.usual().unwrap_or_default()))));
+        let replayed = match exchanged {
             Ok((response, conversation)) => match raw.filter(|_| upgrade::is_made(&response)) {
                 Some(raw) => Box::pin(self.switch(response, conversation, raw, ends, responder)).await,
                 None => self.pass_on(response, conversation, ends, responder).await,
             },
             Err(NoAnswer::Cancelled) => Replayed::Cancelled,
             Err(NoAnswer::Failed(failure)) => fail(responder, failure),
-        }
+        };
+        if activity.is_too_large() { replayed.too_large() } else { replayed }
     }
 
     /// Sends a request and waits for the answer's head.

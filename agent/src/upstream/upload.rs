@@ -87,6 +87,11 @@ impl Activity {
         self.0.as_ref().and_then(|sofar| lock(sofar).failed.clone())
     }
 
+    /// Whether it came to be longer than the rule allows.
+    pub(super) fn is_too_large(&self) -> bool {
+        matches!(self.failure(), Some(UploadError::TooLarge))
+    }
+
     fn note(&self, failed: Option<&UploadError>) {
         if let Some(sofar) = &self.0 {
             *lock(sofar) = Sofar { moved: Instant::now(), starved: false, failed: failed.cloned() };

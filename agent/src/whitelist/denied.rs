@@ -24,6 +24,11 @@ impl Denied {
         Self { code, step, reason, at: None }
     }
 
+    /// What is said when only the body itself has shown that it is longer than the rule allows.
+    pub(crate) fn body_too_long() -> Self {
+        Self::new(Reason::BodyTooLong)
+    }
+
     pub(super) fn at(reason: Reason, offset: usize) -> Self {
         Self { at: Some(offset), ..Self::new(reason) }
     }

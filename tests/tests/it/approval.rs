@@ -6,7 +6,7 @@ use http::StatusCode;
 use proto::wire::{Frame, Hello};
 use reachback_tests::{
     bridge::{self, Setup, Sidecar},
-    client::{Raw, call, http},
+    client::{self, Raw, call, http},
     peer::{Peer, Said, agent_hello},
     process::{Process, field, own_address, run},
     scratch::Scratch,
@@ -47,6 +47,26 @@ async fn decide(gateway: &Sidecar, verb: &str, agent: &str) -> (StatusCode, Valu
 async fn pending(gateway: &Sidecar) -> Value {
     let waits = |status: &Value| Some(status["pending"][0].clone()).filter(|waiter| waiter["links"] == 1);
     gateway.until_status("an agent that waits", waits).await
+}
+
+#[tokio::test]
+async fn an_agent_that_waits_for_approval_says_so() {
+    let (folder, upstream) = (Scratch::new(), Upstream::start().await);
+    let gateway = Sidecar::gateway(&approving(&folder, ""));
+    let setup = Setup { agent: "token_file: seven.token", ..Setup::default() };
+    let yaml = bridge::agent_yaml(gateway.address("tunnel"), upstream.address(), setup);
+    let agent = Process::start("agent", &yaml, &folder);
+    let why = "the gateway has not let this agent in yet: it may wait for approval";
+    agent.line(&["INFO", why, "reachback agents list"]).await;
+    let admin = agent.address("admin").await;
+    let readiness = client::json(&format!("http://{admin}/readyz")).await;
+    let reason = readiness["reasons"][0].as_str().unwrap();
+    assert!(reason.starts_with("no link to ws://") && reason.contains(why), "{reason}");
+    let last_error =
+        async || client::json(&format!("http://{admin}/status")).await["gateways"][0]["last_error"].clone();
+    assert!(last_error().await.as_str().unwrap().contains(why));
+    decide(&gateway, "approve", "warehouse-7").await;
+    until("a link", async || last_error().await.is_null().then_some(())).await;
 }
 
 #[tokio::test]

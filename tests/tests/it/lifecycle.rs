@@ -13,7 +13,7 @@ use reachback_tests::{
     process::{Process, own_address, until_listening},
     scratch::Scratch,
     upstream::Upstream,
-    wait::{until, within},
+    wait::{until, until_so, within},
 };
 
 /// Where a gateway of its own address can be restarted.
@@ -73,6 +73,24 @@ async fn the_agent_first() {
     agent.line(&["no link: dialling again"]).await;
     let _gateway = place.gateway();
     place.works().await;
+}
+
+/// Somebody who looks at the log an hour later still finds in it what was before.
+#[tokio::test]
+async fn a_gateway_that_is_away_does_not_fill_the_log() {
+    let place = Place::new().await;
+    let agent = place.agent();
+    let dials = |level: &str| {
+        let said = |line: &&String| line.contains("no link: dialling again") && line.contains(level);
+        agent.log().iter().filter(said).count()
+    };
+    until_so("many dials", || dials("") >= 6).await;
+    assert_eq!(dials(" WARN "), 1);
+    let mut gateway = place.gateway();
+    place.works().await;
+    gateway.kill();
+    until_so("more dials", || dials("") >= 12).await;
+    assert!((2..=3).contains(&dials(" WARN ")), "its being away is news, and perhaps that of a short link before");
 }
 
 #[tokio::test]

@@ -1,9 +1,14 @@
 //! The limits of a rule, held on the wire: how long a body, how long an exchange, how many requests.
 
 use reachback_tests::{
-    bridge::{Bridge, Setup},
-    client::{Answer, Raw, call},
+    bridge::{self, Bridge, Setup, Sidecar},
+    client::{self, Answer, Raw, call},
+    process::Process,
+    scratch::Scratch,
+    wait::within,
 };
+use serde_json::json;
+use tokio::net::TcpListener;
 
 async fn limited(allow: &str, service: &str) -> Bridge {
     Bridge::with(Setup { allow, service, ..Setup::default() }).await
@@ -57,6 +62,33 @@ async fn a_body_of_unknown_length() {
         let after = bridge.upstream.counts();
         assert_eq!(after.whole, before.whole, "what was cut never looks complete");
         assert!(after.received <= before.received + 10, "nothing past the limit is sent");
+    }
+}
+
+/// It is told as where the length was declared, also if an answer has begun.
+#[tokio::test]
+async fn a_body_that_comes_to_be_too_long_stands_in_the_log_and_counts() {
+    let (folder, upstream) = (Scratch::new(), TcpListener::bind("127.0.0.1:0").await.unwrap());
+    let gateway = Sidecar::gateway(&bridge::gateway_yaml(""));
+    let setup = Setup { allow: "[ { path: '/*', methods: [POST], max_body: 10B } ]", ..Setup::default() };
+    let yaml = bridge::agent_yaml(gateway.address("tunnel"), upstream.local_addr().unwrap(), setup);
+    let agent = Process::start("agent", &yaml, &folder);
+    gateway.until_links(1).await;
+    let status = format!("http://{}/status", agent.address("admin").await);
+    for (count, path) in [(1, "/silent"), (2, "/early")] {
+        let mut client = Raw::connect(gateway.address("facade")).await;
+        client.send(format!("POST {path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n")).await;
+        let mut server = Raw::over(within("a connection", upstream.accept()).await.unwrap().0);
+        server.head().await;
+        if path == "/early" {
+            server.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n").await;
+            client.head().await;
+        }
+        client.send("a\r\nbcdefghijk\r\n").await;
+        let line = agent.line(&["WARN", "denied", path, "the body is longer than the rule allows"]).await;
+        assert!(line.contains("request_id=") && line.contains("service=orders"), "{line}");
+        let service = client::json(&status).await["services"][0].clone();
+        assert_eq!(service["denied"], json!([{ "step": "rules", "code": "body_too_large", "count": count }]));
     }
 }
 

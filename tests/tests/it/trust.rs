@@ -6,12 +6,15 @@ use reachback_tests::{
     bridge::{self, Setup, gateway_with},
     client,
     issuer::{ISSUER, KeyServer, Signer},
-    process::{Process, own_address, run},
+    process::{Process, field, own_address, run},
     scratch::Scratch,
     tls::{self, Authority, Relay},
     wait::{until_so, within},
 };
-use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+use rustls::{
+    pki_types::{CertificateDer, pem::PemObject as _},
+    version::{TLS12, TLS13},
+};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -101,6 +104,30 @@ async fn a_failed_handshake_says_what_to_do() {
     let plain = Process::start("agent", &yaml, &folder);
     plain.line(&["no link", "does not answer in HTTP: does it speak TLS? Then write wss://"]).await;
     gateway.line(&["a connection came to nothing", "it does not speak TLS, and this listener does"]).await;
+}
+
+/// By TLS 1.2 in the handshake, by TLS 1.3 only after it. It comes back after a hold-off.
+#[tokio::test]
+async fn an_agent_whose_certificate_is_refused_says_so_and_holds_off() {
+    let (folder, authority) = folder();
+    folder.write("expired.pem", &authority.issue_expired(&["edge"]));
+    folder.write("namesake.pem", &Authority::new().issue(&["edge"]));
+    folder.write("stranger.pem", &Authority::named("somebody else").issue(&["edge"]));
+    let gateway = gateway_at("127.0.0.1:0", TLS, &folder);
+    let own = authority.issue(&["127.0.0.1"]);
+    let strict = async |version| tls::judge(version, &authority.pem(), &own).await;
+    let tunnels = [gateway.address("tunnel").await, strict(&TLS12).await, strict(&TLS13).await];
+    let check = async |tunnel, own: &str, why: &str| {
+        let agent = agent(&[], tunnel, &format!("ca_file: ca.pem\n{own}"), &folder);
+        let line = agent.line(&["WARN", "no link", "the gateway", "certificate", why]).await;
+        assert!(field::<u64>(&line, "wait_ms").unwrap() >= 60_000, "{line}");
+    };
+    for tunnel in tunnels {
+        check(tunnel, "cert_file: expired.pem", "(CertificateExpired)").await;
+        check(tunnel, "cert_file: stranger.pem", "(UnknownCA)").await;
+        check(tunnel, "cert_file: namesake.pem", "(DecryptError)").await;
+    }
+    check(tunnels[2], "", "(CertificateRequired)").await;
 }
 
 #[tokio::test]
