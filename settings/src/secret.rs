@@ -1,10 +1,11 @@
 //! Text that nobody may see: read from a file or the environment, never from an argument.
 
-use std::{env, io::Read as _, path::Path};
+use std::{env, fs, io::Read as _, os::unix::fs::MetadataExt as _, path::Path};
 
 use crate::{
     file::{self, FOLDER_OF_THE_FILE},
-    report::Fault,
+    report::{Fault, Findings},
+    source::Text,
 };
 
 /// Reads a secret of at most `longest` bytes, and perhaps one line end after it, which the caller takes off. A longer
@@ -26,6 +27,19 @@ pub fn from_file(path: &Path, what: &str, longest: usize) -> Result<String, Faul
     file::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes)).map_err(unreadable)?;
     // A byte that is not UTF-8 becomes a character that is not ASCII, for which each secret has its own reason.
     Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Warns if everybody on this machine can write into the file that a key names. That everybody can read it is no reason
+/// to: where secrets are mounted it is usual, and nobody else is there.
+pub fn warn_of_writers(found: &mut Findings<'_>, key: &Text) {
+    let path = found.source().resolve(&key.value);
+    let is_open = fs::metadata(&path).is_ok_and(|metadata| metadata.mode() & 0o002 != 0);
+    if is_open {
+        let path = path.display();
+        let what =
+            "whoever is on this machine can write to it, and so decide what is shown as proof, or that nothing is";
+        found.warn(key.place, format_args!("{path} holds a secret, and {what}: chmod 600 {path}"));
+    }
 }
 
 /// Reads a secret from the environment; `instead` is the key for one in a file.

@@ -210,6 +210,7 @@ fn credentials(raw: &RawConfig, found: &mut Findings<'_>) -> Option<Option<Strin
             None
         }
         (Some(file), None) => {
+            secret::warn_of_writers(found, file);
             let path = found.source().resolve(&file.value);
             let read = || secret::from_file(&path, "the file of the proxy's credentials", CREDENTIALS_BYTES);
             found.parsed(file, |_| user_and_password(&read()?)).map(Some)

@@ -1,6 +1,6 @@
 //! Configurations good and bad, and what is said about the bad ones.
 
-use std::fs;
+use std::{fs, os::unix::fs::PermissionsExt as _};
 
 use http::HeaderValue;
 use settings::{
@@ -288,6 +288,29 @@ fn warnings() {
         &format!("{head}  a: {{ upstream: http://a, allow: [ GET / ], mode: audit }}\n"),
         &["agent.yaml:4:52: `a` is in audit mode: what no rule allows is SENT"],
     );
+}
+
+#[test]
+fn a_secret_that_everybody_can_write() {
+    let folder = Folder::new();
+    let text = "gateways: [ wss://g ]\ntoken_file: warehouse-7.token\nproxy: http://p\n\
+                proxy_credentials_file: proxy.credentials\nservices: { a: { upstream: http://a, allow: [ GET / ] } }\n";
+    let check = |file: &str, mode: u32, place: Option<&str>| {
+        let chmod = |mode| fs::set_permissions(folder.0.file(file), fs::Permissions::from_mode(mode)).unwrap();
+        chmod(mode);
+        let warnings = folder.config(text).unwrap().warnings;
+        chmod(0o600);
+        assert_eq!(warnings.len(), usize::from(place.is_some()), "{warnings:?}");
+        let Some(place) = place else { return };
+        assert!(warnings[0].starts_with(place) && warnings[0].ends_with(file), "{warnings:?}");
+        assert!(warnings[0].contains("can write to it") && warnings[0].contains("chmod 600"), "{warnings:?}");
+    };
+    check("warehouse-7.token", 0o602, Some("agent.yaml:2:13: "));
+    check("proxy.credentials", 0o666, Some("agent.yaml:4:25: "));
+    // As Kubernetes mounts secrets, without and with `fsGroup`.
+    check("warehouse-7.token", 0o644, None);
+    check("warehouse-7.token", 0o640, None);
+    check("proxy.credentials", 0o664, None);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rustls::{RootCertStore, crypto::aws_lc_rs, sign::CertifiedKey};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use settings::{At, Fault, Findings, Token, pem, units::switch};
+use settings::{At, Fault, Findings, Token, pem, secret, units::switch};
 
 use super::{GatewayUrl, raw::RawConfig};
 
@@ -44,6 +44,8 @@ pub(super) struct Trust {
 pub(super) fn check(raw: &RawConfig, gateways: Option<&[At<GatewayUrl>]>, found: &mut Findings<'_>) -> Option<Trust> {
     let token = settings::token::token(found, raw.token_file.as_ref(), raw.token_env.as_ref(), MAKES_TOKENS);
     let certificate = certificate(raw, found);
+    let secrets = [raw.token_file.as_ref(), raw.key_file.as_ref().or(raw.cert_file.as_ref())];
+    secrets.into_iter().flatten().for_each(|key| secret::warn_of_writers(found, key));
     let ca = authorities(raw, found);
     let insecure = found.or(raw.insecure_skip_verify.as_ref(), false, switch);
     if let Some(gateways) = gateways {

@@ -1,6 +1,6 @@
 //! Whose certificates and keys are believed, when they change, and who is told of them.
 
-use std::net::SocketAddr;
+use std::{fs, net::SocketAddr, os::unix::fs::PermissionsExt as _};
 
 use reachback_tests::{
     bridge::{self, Setup, gateway_with},
@@ -189,6 +189,18 @@ async fn the_next_dial_shows_the_certificate_that_is_there_then() {
     let keys = "cert_file: stranger.pem\nca_file: ca.pem";
     let stranger = agent(&[], gateway.address("tunnel").await, keys, &folder);
     stranger.line(&["no link", "401"]).await;
+}
+
+#[tokio::test]
+async fn a_key_that_everybody_can_write_is_warned_of() {
+    let (folder, authority) = folder();
+    folder.write("edge.pem", &authority.issue(&["edge"]));
+    let edge = folder.path().join("edge.pem");
+    fs::set_permissions(&edge, fs::Permissions::from_mode(0o666)).unwrap();
+    let agent = agent(&[], "127.0.0.1:9".parse().unwrap(), "ca_file: ca.pem\ncert_file: edge.pem", &folder);
+    agent.line(&["WARN agent-", "edge.pem holds a secret", "can write to it", "chmod 600"]).await;
+    let (code, said) = run(&["check", "--config", &agent.file().display().to_string()]).await;
+    assert!(code == 0 && said.contains("warning: ") && said.contains("edge.pem holds a secret"), "{said}");
 }
 
 fn own_name(listen: &str) -> String {
