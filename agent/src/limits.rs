@@ -48,6 +48,9 @@ pub(crate) const COMPLAINT_REST: Duration = Duration::from_secs(60);
 /// Characters by which a reason is the same: the agent's own words, and of a peer's hardly more than which answer it is.
 pub(crate) const REASON: usize = 100;
 
+/// Reasons that are said in that time.
+pub(crate) const REASONS: usize = 8;
+
 /// How long an idle connection to an upstream is kept: less than the 75 s and 60 s after which common servers close.
 pub(crate) const IDLE_UPSTREAM: Duration = Duration::from_secs(45);
 

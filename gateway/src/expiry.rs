@@ -76,8 +76,10 @@ async fn follow(connection: Connection, judge: Judge, lasts: Duration, fresh: Ar
         let is_news = tokio::select! {
             () = until(end) => break,
             credential = fresh.next() => {
-                waiting = credential;
-                true
+                // There may be none, if two came at once.
+                let is_news = credential.is_some();
+                waiting = credential.or(waiting);
+                is_news
             }
             _ = keys.changed(), if waiting.is_some() => false,
             // To judge it is to have its key asked for, which is done now and then.

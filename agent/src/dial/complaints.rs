@@ -1,4 +1,4 @@
-//! How often the log says why there is no link: at once when the reason is another one, and now and then while it stays.
+//! How often the log says why there is no link: at once when the reason is a new one, and now and then while it stays.
 //! A gateway that is away for hours is dialled every second or so.
 
 use std::{
@@ -11,7 +11,7 @@ use tracing::{debug, warn};
 
 use crate::{
     config::GatewayUrl,
-    limits::{COMPLAINT_REST, REASON},
+    limits::{COMPLAINT_REST, REASON, REASONS},
 };
 
 /// What was said of one address, or of one name.
@@ -20,9 +20,9 @@ pub(super) struct Complaints(Mutex<Said>);
 
 #[derive(Debug, Default)]
 struct Said {
-    /// The beginning of the reason, and when it was said.
-    last: Option<(String, Instant)>,
-    /// How often nothing was said since then.
+    /// The beginnings of reasons, and when each was said; few, since a peer can make them up.
+    reasons: Vec<(String, Instant)>,
+    /// How often nothing was said since the last.
     unsaid: u64,
 }
 
@@ -52,11 +52,12 @@ impl Complaints {
         let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // What comes late in it may be a time, or a number that an ingress gives to each answer.
         let reason: String = why.chars().take(REASON).collect();
-        if said.last.as_ref().is_some_and(|(last, at)| *last == reason && now < *at + COMPLAINT_REST) {
+        said.reasons.retain(|(_, at)| now < *at + COMPLAINT_REST);
+        if said.reasons.len() >= REASONS || said.reasons.iter().any(|(known, _)| *known == reason) {
             said.unsaid += 1;
             return None;
         }
-        said.last = Some((reason, now));
+        said.reasons.push((reason, now));
         Some(std::mem::take(&mut said.unsaid))
     }
 }
@@ -83,8 +84,17 @@ mod tests {
         assert_eq!(complaints.turn("the gateway answered 401", now), Some(1));
         assert_eq!(complaints.turn("the gateway answered 403", now), Some(0));
         assert_eq!(complaints.turn("the gateway answered 403", now), None);
+        assert_eq!(complaints.turn("refused", now), None, "reasons may alternate");
         complaints.settle();
         assert_eq!(complaints.turn("the gateway answered 403", now), Some(0));
+    }
+
+    #[test]
+    fn who_makes_up_reasons_does_not_fill_the_log() {
+        let (complaints, now) = (Complaints::default(), Instant::now());
+        let said = (0..1000).filter(|number| complaints.turn(&number.to_string(), now).is_some()).count();
+        assert_eq!(said, REASONS);
+        assert_eq!(complaints.turn("refused", now + COMPLAINT_REST), Some(1000 - REASONS as u64));
     }
 
     #[test]

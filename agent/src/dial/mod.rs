@@ -157,13 +157,15 @@ impl Dialling {
             let (why, outcome, wait) = match dialled {
                 Ok((link, gateway)) => {
                     let _let_in = turn.let_in();
-                    turns.complaints.settle();
                     info!(name = self.secrets.shown(&gateway.gateway), proxy = dialer.way.proxy(), "link up");
                     let started = Instant::now();
                     let end = self.secrets.shown(&self.run_link(link, &dialer).await);
                     standing.mark_unchanged();
                     info!(end, lasted_s = started.elapsed().as_secs(), "link down");
                     let outcome = if started.elapsed() >= LASTED { Outcome::Lasted } else { Outcome::Away };
+                    if outcome == Outcome::Lasted {
+                        turns.complaints.settle();
+                    }
                     (end, outcome, backoff.next(outcome, random()))
                 }
                 Err(error) => {

@@ -177,6 +177,17 @@ async fn what_is_too_much_holds_off_nobody_else() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_is_let_in_is_held_off_no_more() {
+    let scene = Scene::new();
+    let link = scene.now().await.let_in();
+    let (rejected, let_in) = (scene.now().await, scene.now().await);
+    drop(link);
+    rejected.rejected(&scene.standing, MINUTE);
+    drop(let_in.let_in());
+    drop(scene.now().await);
+}
+
+#[tokio::test(start_paused = true)]
 async fn another_configuration_may_be_let_in() {
     let mut scene = Scene::new();
     scene.now().await.rejected(&scene.standing, MINUTE);

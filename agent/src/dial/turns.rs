@@ -89,9 +89,9 @@ pub(super) struct Turn {
 }
 
 impl Turn {
-    /// There is a link, for as long as the returned guard lives.
+    /// There is a link, for as long as the returned guard lives. That ends a hold-off.
     pub(super) fn let_in(self) -> LetIn {
-        self.turns.known.send_modify(|known| known.links += 1);
+        self.turns.known.send_modify(|known| *known = Known { links: known.links + 1, held: None });
         LetIn(self.turns)
     }
 

@@ -174,6 +174,13 @@ pub(crate) struct StateFile {
 impl StateFile {
     /// Opens a state file, or begins one: whether it can be written shows at the start and not with the first decision.
     pub(crate) fn open(path: &Path) -> Result<(Self, Decisions), StateError> {
+        let unreadable = |error| StateError::Read { path: path.to_owned(), error };
+        if let Err(error) = settings::file::open(path)
+            && error.kind() != ErrorKind::NotFound
+        {
+            // Nothing is to be put beside a device.
+            return Err(unreadable(error));
+        }
         let file = Self { path: path.to_owned(), _lock: Arc::new(lock(path)?) };
         let mut text = String::new();
         match settings::file::open(path).and_then(|opened| opened.take(STATE_BYTES).read_to_string(&mut text)) {
@@ -183,7 +190,7 @@ impl StateFile {
                 return Ok((file, Decisions::default()));
             }
             Err(error) if error.kind() == ErrorKind::InvalidData => return Err(file.damaged("it is not UTF-8 text")),
-            Err(error) => return Err(StateError::Read { path: path.to_owned(), error }),
+            Err(error) => return Err(unreadable(error)),
         }
         let decisions = Decisions::read(&text).map_err(|what| file.damaged(what))?;
         Ok((file, decisions))
@@ -221,8 +228,9 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
 
 /// Keeps other gateways from a state file, where the file system knows locks.
 fn lock(path: &Path) -> Result<File, StateError> {
-    let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(beside(path, ".lock"));
-    let lock = lock.map_err(|error| StateError::Write { path: path.to_owned(), error })?;
+    let beside = beside(path, ".lock");
+    let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&beside);
+    let lock = lock.map_err(|error| StateError::Write { path: beside, error })?;
     match lock.try_lock() {
         Err(TryLockError::WouldBlock) => Err(StateError::InUse { path: path.to_owned() }),
         Ok(()) | Err(TryLockError::Error(_)) => Ok(lock),

@@ -14,6 +14,7 @@ mod turns;
 mod waiting;
 
 use std::{
+    collections::HashMap,
     fmt,
     path::Path,
     sync::{Mutex, MutexGuard},
@@ -58,6 +59,8 @@ pub(crate) struct Admission {
 #[derive(Debug, Default)]
 struct State {
     decisions: Decisions,
+    /// How often it was decided about each agent, since the start.
+    times: HashMap<String, u64>,
     waiting: Waiting,
 }
 
@@ -85,7 +88,7 @@ pub(crate) enum Undecided {
     NoSuch(String, Guess),
     #[error("no agent can be named {0:?}, and nothing was decided")]
     NoName(String),
-    #[error("{0:?} was sent away while its approval was written, and that counts")]
+    #[error("{0:?} was decided about by somebody else meanwhile, and that counts: see `reachback agents list`")]
     Overtaken(String),
     #[error("{0:?} waits several times, and with different services: stop all but one, or reject it")]
     Ambiguous(String),
@@ -129,7 +132,7 @@ impl Admission {
             Some((file, decisions)) => (Some(file), decisions),
             None => (None, Decisions::default()),
         };
-        let state = Mutex::new(State { decisions, waiting: Waiting::default() });
+        let state = Mutex::new(State { decisions, ..State::default() });
         let are_kept = file.is_some();
         let file = tokio::sync::Mutex::new(file);
         Ok(Self { rule, names, state, file, are_kept, decided: watch::Sender::default() })
@@ -209,15 +212,23 @@ impl Admission {
     }
 
     async fn approve(&self, agent: &str, claims: &[ServiceName]) -> Result<Record, Undecided> {
+        let times = self.lock().times(agent);
+        let is_overtaken = |state: &State| state.times(agent) != times;
+        let overtaken = || Undecided::Overtaken(agent.to_owned());
         let file = self.file.lock().await;
-        let before = self.lock().decisions.of(agent).cloned();
-        let (record, decisions) = self.lock().prepare(Verb::Approve, agent, claims, self.names.as_deref())?;
+        let (record, decisions) = {
+            let state = self.lock();
+            if is_overtaken(&state) {
+                return Err(overtaken());
+            }
+            state.prepare(Verb::Approve, agent, claims, self.names.as_deref())?
+        };
         write(&file, &decisions).await.map_err(Undecided::NotWritten)?;
         {
             let mut state = self.lock();
-            // Others may have been sent away while that was written, and that must not be undone.
-            if state.decisions.of(agent) != before.as_ref() {
-                return Err(Undecided::Overtaken(agent.to_owned()));
+            // Whoever was sent away while that was written stays away, and is about to be written down.
+            if is_overtaken(&state) {
+                return Err(overtaken());
             }
             let decisions = state.decisions.with(agent, record.clone()).ok_or(Undecided::TooMany)?;
             state.put(agent, decisions);
@@ -289,9 +300,14 @@ impl State {
         !rejected && self.decisions.registrations.is_open(agent, step)
     }
 
+    fn times(&self, agent: &str) -> u64 {
+        self.times.get(agent).copied().unwrap_or_default()
+    }
+
     /// It holds from now on.
     fn put(&mut self, agent: &str, decisions: Decisions) {
         self.decisions = decisions;
+        *self.times.entry(agent.to_owned()).or_default() += 1;
         self.waiting.forget(agent);
     }
 

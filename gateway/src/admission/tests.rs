@@ -218,6 +218,28 @@ async fn a_disk_that_hangs_keeps_nobody_from_being_sent_away() {
 }
 
 #[tokio::test]
+async fn who_is_sent_away_is_not_let_in_by_an_approval_that_was_on_its_way() {
+    let admission = Arc::new(Admission::open(config::Admission::Auto, Some(names()), None).unwrap());
+    for _ in 0..2 {
+        let hangs = admission.file.lock().await;
+        let approving = tokio::spawn({
+            let admission = admission.clone();
+            async move { decide(&admission, Verb::Approve, "a").await }
+        });
+        tokio::task::yield_now().await;
+        let revoking = tokio::spawn({
+            let admission = admission.clone();
+            async move { decide(&admission, Verb::Revoke, "a").await }
+        });
+        tokio::task::yield_now().await;
+        drop(hangs);
+        assert!(matches!(approving.await.unwrap(), Err(Undecided::Overtaken(_))));
+        revoking.await.unwrap().unwrap();
+        assert!(!admission.permits("a", &[]), "also if it was away before");
+    }
+}
+
+#[tokio::test]
 async fn where_any_name_may_come_it_must_be_one() {
     let anyone = Admission::open(config::Admission::Auto, None, None).unwrap();
     for slip in ["", "\u{1b}[2J", &"x".repeat(4000)] {

@@ -179,8 +179,8 @@ async fn a_fresh_token_waits_for_its_key_as_long_as_the_old_one_lasts() {
     folder.write("token", &signers[0].token(SUBJECT, 600));
     let agent = agent(tunnel, "token_file: token\nca_file: ca.pem", &folder);
     gateway.line(&["link up", "shop", "proof=jwt"]).await;
-    // Clocks may be 30 s apart: this one has four seconds left when its key is there.
-    folder.write("token", &signers[1].token(SUBJECT, -20));
+    // Clocks may be 30 s apart: this one lasts for 20 s, time enough for its key to be there.
+    folder.write("token", &signers[1].token(SUBJECT, -10));
     agent.signal("HUP");
     gateway.line(&["cannot be judged yet", "key is not known"]).await;
     folder.write("keys.json", &signers[1].keys());

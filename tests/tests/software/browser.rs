@@ -15,9 +15,12 @@ pub(crate) fn find() -> Option<PathBuf> {
 
 /// Loads a page, and says what is in it then.
 pub(crate) fn load(browser: &Path, page: &str, home: &Path) -> Command {
-    // It has much to say about what is not there, with the time.
+    // It has much to say about what is not there, with the time. On a busy machine it may crash before it asks for
+    // anything, and is started once more then; if it had asked, it is seen to ask twice.
     let mut command = program::command("/bin/sh".as_ref(), home);
-    command.args(["-c", "exec \"$0\" \"$@\" 2>/dev/null"]).arg(browser);
+    command
+        .args(["-c", "\"$0\" \"$@\" 2>/dev/null || [ $? -lt 128 ] && exit; exec \"$0\" \"$@\" 2>/dev/null"])
+        .arg(browser);
     // Without a sandbox because containers lack what it is made of; the page is ours.
     command.args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]);
     command.args(["--log-level=3", "--disable-logging", "--dump-dom", "--user-data-dir=profile"]).arg(page);
