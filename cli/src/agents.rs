@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use bytes::Bytes;
 use clap::Subcommand;
 use http::{Request, StatusCode, header};
-use proto::wire::limits::NAME_BYTES;
+use proto::wire::can_name_agent;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -71,7 +71,7 @@ pub(crate) async fn run(AgentsArgs { admin, action }: AgentsArgs) -> Result<(), 
 
 /// A name that no agent can have is none to ask about. One without a credential calls itself what it likes.
 fn check_name(agent: &str) -> Result<(), Exit> {
-    if (1..=NAME_BYTES).contains(&agent.len()) && !agent.chars().any(char::is_control) {
+    if can_name_agent(agent) {
         return Ok(());
     }
     let remedy = "write what `reachback agents list` calls it: 1 to 253 letters, digits, `-`, `_` and `.`";

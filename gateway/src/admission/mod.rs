@@ -20,7 +20,7 @@ use std::{
     sync::{Mutex, MutexGuard},
 };
 
-use proto::wire::{Reject, ServiceName, limits::NAME_BYTES};
+use proto::wire::{Reject, ServiceName, can_name_agent};
 use settings::report::did_you_mean;
 use tokio::sync::watch;
 use tracing::info;
@@ -325,7 +325,7 @@ impl State {
         let is_approved = before.is_some_and(|record| record.decision == Decision::Approved);
         let is_known = before.is_some() || !waiting.is_empty();
         match verb {
-            Verb::Revoke if !proven && !is_known && !can_be_name(agent) => {
+            Verb::Revoke if !proven && !is_known && !can_name_agent(agent) => {
                 return Err(Undecided::NoName(agent.to_owned()));
             }
             Verb::Revoke | Verb::Approve if proven && !is_known && !self.may_come(agent, names) => {
@@ -366,11 +366,6 @@ impl State {
         let known: Vec<&str> = known.filter(|name| *name != agent).collect();
         Guess(did_you_mean(agent, &known).map(str::to_owned))
     }
-}
-
-/// Whether an agent without a credential may call itself that.
-fn can_be_name(agent: &str) -> bool {
-    (1..=NAME_BYTES).contains(&agent.len()) && !agent.chars().any(char::is_control)
 }
 
 /// One agent that waits on its link. Dropping it, because it was decided or the link has ended, ends that.

@@ -16,4 +16,4 @@ pub use codec::{Malformed, Packet, decode_data, decode_text, encode};
 pub use failure::{Failure, FailureCode};
 pub use frame::{AgentHello, Credential, Frame, GatewayHello, Hello, Reject, ResetCode, StreamId};
 pub use head::{Oversize, RequestHead, ResponseHead, oversize};
-pub use names::{InvalidName, RequestId, ServiceName};
+pub use names::{InvalidName, RequestId, ServiceName, can_name_agent};

@@ -4,6 +4,13 @@ use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc};
 
 use super::limits::{NAME_BYTES, REQUEST_ID_BYTES};
 
+/// Whether an agent that proves no name can go by this one: 1 to 253 bytes of whatever it calls itself in its hello,
+/// without control characters.
+#[must_use]
+pub fn can_name_agent(text: &str) -> bool {
+    (1..=NAME_BYTES).contains(&text.len()) && !text.chars().any(char::is_control)
+}
+
 /// The name of a service, such as `orders` or `jira.acme`: dot-separated labels of lower-case letters, digits, `-`
 /// and `_`, at most 253 bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
